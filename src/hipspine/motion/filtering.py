@@ -24,8 +24,8 @@ Array = NDArray[np.float64]
 # Two equal passes of a filter with |H|^2 = 1 / (1 + x^4) leave 1/sqrt(2) where x^4 = sqrt(2) - 1 [winter2009, eq. 3.16].
 TWO_PASS_CORRECTION = (2.0**0.5 - 1.0) ** 0.25
 
-# The slowest mode of the second-order filter decays as exp(-2 pi fc t / sqrt(2)): after 4 periods of the cut-off 2e-8 is
-# left of any start, so that a longer continuation changes nothing that a motion record can show.
+# The second-order filter forgets its start as exp(-2 pi f t / sqrt(2)), f being the single-pass cut-off (1.25 times the
+# one asked for): 4 periods leave 2e-10, so a longer continuation changes nothing that a motion record can show.
 SETTLING_PERIODS = 4.0
 
 
@@ -103,15 +103,14 @@ def lowpass_zero_phase(values: ArrayLike, step: float, cutoff: float) -> Array:
         Cut-off not below half the sampling rate, fewer than four samples, values that are not finite.
     """
     y = _finite_samples(values, at_least=4)
-    single_pass = cutoff / TWO_PASS_CORRECTION
     require_cutoff(cutoff, step)
-    w = tan(pi * min(cutoff * step, 0.5)) / TWO_PASS_CORRECTION  # corrected after warping: exact at the cut-off
+    w = tan(pi * cutoff * step) / TWO_PASS_CORRECTION  # corrected after warping: exact at the cut-off
     scale = 1.0 + 2.0**0.5 * w + w * w
     gain = w * w / scale
     numerator = (gain, 2.0 * gain, gain)
     denominator = (1.0, 2.0 * (w * w - 1.0) / scale, (1.0 - 2.0**0.5 * w + w * w) / scale)
 
-    n_pad = min(len(y) - 1, ceil(SETTLING_PERIODS / (single_pass * step)))
+    n_pad = min(len(y) - 1, ceil(SETTLING_PERIODS / (cutoff * step)))
     padded = pad_point_reflected(y.reshape(len(y), -1), n_pad)
     forward = _one_pass_from_rest(padded, numerator, denominator)
     both = _one_pass_from_rest(forward[::-1], numerator, denominator)[::-1]
