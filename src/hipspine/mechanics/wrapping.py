@@ -1,0 +1,290 @@
+"""This file answers: which way does a muscle path take around its wrap objects, and how long is each piece of it?
+
+OpenSim 4.6's rule for a path with any number of wrap objects. The objects are taken in their order; each looks at the
+straight segments of the path as it stands and may replace one of them by two tangent points. With several objects this
+is repeated until the length settles. It is a rule and not an optimum: see docs/theory/wrapping.md.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from hipspine.mechanics.jit import kernel
+from hipspine.mechanics.wrap_cylinder import wrap_cylinder
+from hipspine.mechanics.wrap_ellipsoid import AXIAL, HYBRID, MIDPOINT, WORK_SIZE, wrap_ellipsoid
+from hipspine.mechanics.wrap_sphere import wrap_sphere
+from hipspine.mechanics.wrap_vectors import INSIDE, MANDATORY, NO_WRAP, WRAPPED
+
+CYLINDER = 0
+SPHERE = 1
+ELLIPSOID = 2
+
+MAX_ROUNDS = 8
+SETTLED = 0.0005  # m: a smaller change of the path's length ends the rounds
+
+METHODS = {"hybrid": HYBRID, "midpoint": MIDPOINT, "axial": AXIAL}
+
+
+class WrapTable(NamedTuple):
+    """All wrap objects of a model, and for all its paths which object they may wrap, and how.
+
+    Rows of the first group are wrap objects, of the second uses of an object by a path; the uses of one path are
+    consecutive and in the order of the path.
+    """
+
+    kind: np.ndarray  # (objects,) int64: CYLINDER, SPHERE or ELLIPSOID
+    dims: np.ndarray  # (objects, 3) m: radius, length, 0 | radius, 0, 0 | three radii
+    axis: np.ndarray  # (objects,) int64: axis of the quadrant, 0 to 2
+    sign: np.ndarray  # (objects,) int64: side of the quadrant, +1 or -1; 0: all of the surface
+    active: np.ndarray  # (objects,) bool
+    body: np.ndarray  # (objects,) int64: body the object is fixed to
+    object: np.ndarray  # (uses,) int64: row of the object
+    method: np.ndarray  # (uses,) int64: HYBRID, MIDPOINT or AXIAL (read by ellipsoids only)
+    first: np.ndarray  # (uses,) int64: `range` as in the file: points count from 1, active or not; < 1 means open
+    last: np.ndarray  # (uses,) int64
+
+
+def quadrant(name: str) -> tuple[int, int]:
+    """Axis and sign of a wrap object's `quadrant`: 'x', '+x', '-x', ... or 'all'.
+
+    Raises
+    ------
+    ValueError
+        For any other word.
+    """
+    text = name.strip()
+    if text in ("all", "ALL", "All", "Unassigned"):
+        return 0, 0
+    letter = text.lstrip("+-").lower()
+    if len(text) - len(letter) <= 1 and letter in ("x", "y", "z"):
+        return "xyz".index(letter), -1 if text.startswith("-") else 1
+    raise ValueError(f"quadrant is {name!r}; expected x, y or z with or without a sign, or all.")
+
+
+def workspace() -> np.ndarray:
+    """Scratch space for `wrap_path`: one per thread, (WORK_SIZE,)."""
+    return np.zeros(WORK_SIZE)
+
+
+@kernel
+def _to_local(R, origin, point):
+    """Ground position in the frame with axes `R` (columns) and `origin`."""
+    x = point[0] - origin[0]
+    y = point[1] - origin[1]
+    z = point[2] - origin[2]
+    return (
+        R[0, 0] * x + R[1, 0] * y + R[2, 0] * z,
+        R[0, 1] * x + R[1, 1] * y + R[2, 1] * z,
+        R[0, 2] * x + R[1, 2] * y + R[2, 2] * z,
+    )
+
+
+@kernel
+def _to_ground(R, origin, p, out):
+    out[0] = origin[0] + R[0, 0] * p[0] + R[0, 1] * p[1] + R[0, 2] * p[2]
+    out[1] = origin[1] + R[1, 0] * p[0] + R[1, 1] * p[1] + R[1, 2] * p[2]
+    out[2] = origin[2] + R[2, 0] * p[0] + R[2, 1] * p[1] + R[2, 2] * p[2]
+
+
+@kernel
+def _distance(a, b):
+    x = a[0] - b[0]
+    y = a[1] - b[1]
+    z = a[2] - b[2]
+    return math.sqrt(x * x + y * y + z * z)
+
+
+@kernel
+def _span(a, b):
+    x = a[0] - b[0]
+    y = a[1] - b[1]
+    z = a[2] - b[2]
+    return math.sqrt(x * x + y * y + z * z)
+
+
+@kernel
+def wrap_segment(p1, p2, kind, dims, axis, sign, method, refine, work):
+    """Wrap one straight segment, given in the frame of the wrap object, over an object of any kind.
+
+    Returns status, tangent points and arc length: see `wrap_cylinder`, `wrap_sphere`, `wrap_ellipsoid`.
+    """
+    if kind == CYLINDER:
+        return wrap_cylinder(p1, p2, dims[0], dims[1], axis, sign, refine)
+    if kind == SPHERE:
+        return wrap_sphere(p1, p2, dims[0], axis, sign)
+    return wrap_ellipsoid(p1, p2, (dims[0], dims[1], dims[2]), axis, sign, method, work)
+
+
+@kernel
+def _remove(tag, n, body, p_G, point, arc):
+    """Take the two tangent points of one use, whose tags are `tag` and `tag - 1`, out of the path."""
+    for j in range(n):
+        if point[j] == tag:
+            for k in range(j, n - 2):
+                body[k] = body[k + 2]
+                point[k] = point[k + 2]
+                arc[k] = arc[k + 2]
+                p_G[k, 0] = p_G[k + 2, 0]
+                p_G[k, 1] = p_G[k + 2, 1]
+                p_G[k, 2] = p_G[k + 2, 2]
+            return n - 2
+    return n
+
+
+@kernel
+def _object_at(point, first_use, wraps):
+    """Wrap object a path point belongs to, or -1 for a point of the file."""
+    return -1 if point >= 0 else wraps.object[first_use + (-1 - point) // 2]
+
+
+@kernel
+def _measure(n, p_G, point, arc, first_use, wraps, length):
+    """Write the length of each piece of the path and return their sum."""
+    total = 0.0
+    for j in range(n - 1):
+        here = _object_at(point[j], first_use, wraps)
+        if here >= 0 and here == _object_at(point[j + 1], first_use, wraps):
+            piece = arc[j + 1]  # zero between two uses of one object: OpenSim's accident
+        else:
+            piece = _distance(p_G[j], p_G[j + 1])
+        length[j] = piece
+        total += piece
+    return total
+
+
+@kernel
+def wrap_path(n, body, p_G, point, arc, length, n_in_file, first_use, end_use, wraps, R_GW, p_GW, work):
+    """Lay one path around its wrap objects, in place.
+
+    Parameters
+    ----------
+    n : int
+        Number of active points of the path. Rows from n on are free: `n + 2 * (end_use - first_use)` rows are needed.
+    body : ndarray (rows,) int64
+        Body of each path point. In, and out with tangent points inserted (their body is the wrap object's).
+    p_G : ndarray (rows, 3)
+        Position of each path point in ground, m. In and out.
+    point : ndarray (rows,) int64
+        In: place of each active point in the file's point list, from 0, increasing. Out: the same; tangent points of
+        the path's k-th wrap have -1 - 2 k (entering) and -2 - 2 k (leaving).
+    arc : ndarray (rows,)
+        Scratch: the arc that ends in a point.
+    length : ndarray (rows,)
+        Out: length of the piece from point j to j + 1, m: arc over a surface, else straight. Their sum is the path's
+        length.
+    n_in_file : int
+        Number of points in the file's list, active or not.
+    first_use, end_use : int
+        The path's rows in the second group of `wraps`.
+    wraps : WrapTable
+    R_GW : ndarray (objects, 3, 3)
+        Axes of each wrap object in ground.
+    p_GW : ndarray (objects, 3)
+        Origin of each wrap object in ground, m.
+    work : ndarray (WORK_SIZE,)
+        From `workspace()`.
+
+    Returns
+    -------
+    n : int
+        Number of points of the wrapped path.
+
+    Notes
+    -----
+    Moment arms follow by virtual work: unit tension along each straight piece between two different bodies. The pieces
+    beside a wrap end in tangent points, which count as fixed to the wrap object's body.
+    """
+    uses = end_use - first_use
+    for j in range(n):
+        arc[j] = 0.0
+    rounds = 1 if uses < 2 else MAX_ROUNDS
+    last_total = math.inf
+    swapped = False
+    for round_ in range(rounds):
+        outcome0 = NO_WRAP  # what the first two objects did to the last segment they looked at
+        outcome1 = NO_WRAP
+        for i in range(uses):
+            k = i
+            if swapped and i < 2:
+                k = 1 - i
+            use = first_use + k
+            tag = -1 - 2 * k
+            w = wraps.object[use]
+            outcome = NO_WRAP
+            n = _remove(tag, n, body, p_G, point, arc)
+            if not wraps.active[w]:
+                continue
+
+            # The part of the path this use may wrap: from the first to the last active point within its range.
+            low = max(wraps.first[use] - 1, 0)
+            high = wraps.last[use] - 1 if wraps.last[use] >= 1 else n_in_file - 1
+            start = -1
+            end = -1
+            for j in range(n):
+                if point[j] >= low and point[j] <= high:
+                    if start < 0:
+                        start = j
+                    end = j
+            if start < 0:  # OpenSim gives up on the whole path here, with the objects not yet seen left out
+                _measure(n, p_G, point, arc, first_use, wraps, length)
+                return n
+
+            R = R_GW[w]
+            origin = p_GW[w]
+            kind = wraps.kind[w]
+            best = -1
+            best_change = math.inf
+            best_r1 = (0.0, 0.0, 0.0)
+            best_r2 = (0.0, 0.0, 0.0)
+            best_arc = 0.0
+            for j in range(start, end):
+                here = _object_at(point[j], first_use, wraps)
+                if here >= 0 and here == _object_at(point[j + 1], first_use, wraps):
+                    continue
+                p1 = _to_local(R, origin, p_G[j])
+                p2 = _to_local(R, origin, p_G[j + 1])
+                outcome, r1, r2, over = wrap_segment(
+                    p1, p2, kind, wraps.dims[w], wraps.axis[w], wraps.sign[w], wraps.method[use], uses > 1, work
+                )
+                if outcome == MANDATORY:
+                    best, best_r1, best_r2, best_arc = j, r1, r2, over
+                    break
+                if outcome == WRAPPED:
+                    change = _span(p1, r1) + over + _span(p2, r2) - _span(p1, p2)
+                    if change < best_change:
+                        best, best_r1, best_r2, best_arc = j, r1, r2, over
+                        best_change = change
+            if i == 0:
+                outcome0 = outcome
+            elif i == 1:
+                outcome1 = outcome
+            if best >= 0:
+                for j in range(n - 1, best, -1):
+                    body[j + 2] = body[j]
+                    point[j + 2] = point[j]
+                    arc[j + 2] = arc[j]
+                    p_G[j + 2, 0] = p_G[j, 0]
+                    p_G[j + 2, 1] = p_G[j, 1]
+                    p_G[j + 2, 2] = p_G[j, 2]
+                n += 2
+                body[best + 1] = wraps.body[w]
+                body[best + 2] = wraps.body[w]
+                point[best + 1] = tag
+                point[best + 2] = tag - 1
+                arc[best + 1] = 0.0
+                arc[best + 2] = best_arc
+                _to_ground(R, origin, best_r1, p_G[best + 1])
+                _to_ground(R, origin, best_r2, p_G[best + 2])
+
+        total = _measure(n, p_G, point, arc, first_use, wraps, length)
+        if abs(total - last_total) < SETTLED:
+            break
+        last_total = total
+        if round_ == 0 and uses > 1 and outcome0 == NO_WRAP and outcome1 == INSIDE:
+            # The first object did nothing and the second had an end inside: let the second go first.
+            swapped = True
+            n = _remove(-1, n, body, p_G, point, arc)
+    return n
