@@ -16,7 +16,7 @@ import hashlib
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,8 +57,8 @@ class OpenSimElement(Element):
 class Document:
     """One OpenSim XML file.
 
-    `root` is the first object under `<OpenSimDocument>` and `defaults` the `<defaults>` blocks found anywhere in it;
-    `mended` tells in plain words what was overlooked to read the file; `warnings` what the person should know.
+    `root` is the first object under `<OpenSimDocument>`; `mended` tells in plain words what was overlooked to read the
+    file, `warnings` what the person should know.
     """
 
     root: OpenSimElement
@@ -362,17 +362,18 @@ def _guess(raw: bytes) -> str:
 def apply_defaults(document: Document) -> Document:
     """Give each object the property values that the file's `<defaults>` state for its class and it leaves out.
 
-    A `<defaults>` block of the first object holds one object per class, named `default`. As in OpenSim, the value holds
-    for every object of exactly that class in the same file that does not state the property itself; values are not
-    merged any deeper. The blocks are taken out of the tree returned. The document given is left as it was.
+    The first `<defaults>` block of the first object holds one object per class, named `default`. As in OpenSim, the
+    value holds for every object of exactly that class in the same file that does not state the property itself; values
+    are not merged any deeper, and further blocks, or a class stated a second time, have no effect. (OpenSim lets such
+    values leak into files that the same process reads later; that is not copied.) The blocks are not in the tree
+    returned. The document given is left as it was.
     """
-    blocks = [child for child in document.root if child.tag == "defaults"]
-    if not blocks:
+    block = document.root.find("defaults")
+    if block is None:
         return document
     by_class: dict[str, list[Element]] = {}
-    for block in blocks:
-        for one in block:
-            by_class[one.tag] = list(one)  # a class stated twice: the later one holds
+    for one in block:
+        by_class.setdefault(one.tag, list(one))
     return Document(
         _with_defaults(document.root, by_class),
         document.version,
@@ -480,14 +481,22 @@ def vector3(element: Element, name: str, default: Any = _REQUIRED) -> Any:
     return numbers(element, name, default, count=3)
 
 
-def flag(element: Element, name: str, default: Any = _REQUIRED) -> Any:
-    """true or false, in any case, also written 1 or 0."""
+def flag(element: Element, name: str, default: Any = _REQUIRED, *, digits: bool = True) -> Any:
+    """true or false, in any case; with `digits` also 1 or 0.
+
+    In models OpenSim takes 1 as true, in the set-up files of Scale, Inverse Dynamics and Analyze as false: there
+    `digits` is False and such a file is refused.
+    """
     child = element.find(name)
     if child is None:
         return _absent(element, name, default, "true or false")
     value = {"true": True, "1": True, "false": False, "0": False}.get((child.text or "").strip().lower())
     if value is None:
         raise FileFormatError(f"{described(element, name)} is {_shown(child)}, expected true or false.")
+    if not digits and (child.text or "").strip() == "1":
+        raise FileFormatError(
+            f"{described(element, name)} is '1', which OpenSim reads as false here. Write true or false."
+        )
     return value
 
 
@@ -516,6 +525,29 @@ def groups(element: Element | None) -> dict[str, tuple[str, ...]]:
     for one in holder if holder is not None else ():
         found[name_of(one)] = words(one, "members", ())
     return found
+
+
+def linked(element: Element, read: Callable[[Path], None] | None = None) -> Element:
+    """The object itself or, where it is only `<IKTaskSet file="tasks.xml"/>`, the object of that kind in that file.
+
+    The file is looked for beside the file that names it. `read` is called with its path, for the record of inputs.
+    """
+    named = (element.get("file") or "").strip()
+    if not named:
+        return element
+    path = Path(named.replace("\\", "/"))
+    if not path.is_absolute():
+        path = Path(getattr(element, "path", "") or ".").parent / path
+    if not path.is_file():
+        near = nearest_names(path.name, _names_in(path.parent))
+        raise FileFormatError(
+            f"{described(element)} refers to the file {named!r}; {path} does not exist{near}. "
+            "Correct the attribute 'file' or put the file there."
+        )
+    document = apply_defaults(read_document(path, oldest=OLDEST_SETUP, expected=element.tag))
+    if read is not None:
+        read(path)
+    return document.root
 
 
 def unread(element: Element, known: Iterable[str]) -> tuple[str, ...]:
