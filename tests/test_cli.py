@@ -1,4 +1,4 @@
-"""The command line answers at once, says one sentence when an input cannot be used, and leaves no half-written output."""
+"""The command line answers at once, says one sentence when an input cannot be used, and leaves no half output."""
 
 from __future__ import annotations
 

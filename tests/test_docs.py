@@ -118,7 +118,7 @@ def test_one_version_everywhere():
 
 
 def public_definitions(tree: ast.Module) -> list[tuple[str, ast.AST]]:
-    """Public functions and classes of a module, and public methods; one that a base class declares is described there."""
+    """Public functions, classes and methods of a module; a method that a base class declares is described there."""
     found: list[tuple[str, ast.AST]] = []
     for node in tree.body:
         if not isinstance(node, ast.FunctionDef | ast.ClassDef) or node.name.startswith("_"):
