@@ -17,6 +17,7 @@ from hipspine.model.functions import Constant, Function, Linear, negated
 from hipspine.model.records import GROUND, Frame, Joint, Model, Path
 from hipspine.spatial import inverse_placement, rotation_xyz
 
+TRANSLATION, ROTATION, ROTATION_X, ROTATION_Y, ROTATION_Z = range(5)
 POINT_FIXED, POINT_CONDITIONAL, POINT_MOVING = 0, 1, 2
 WRAP_KINDS = {"cylinder": 0, "sphere": 1, "ellipsoid": 2}
 WRAP_METHODS = {"hybrid": 0, "midpoint": 1, "axial": 2}
@@ -41,16 +42,21 @@ class FlatTree(NamedTuple):
     p_PF: np.ndarray  # (n_bodies, 3)
     R_MB: np.ndarray  # (n_bodies, 3, 3) body in the joint frame on the child
     p_MB: np.ndarray  # (n_bodies, 3)
+    p_BM: np.ndarray  # (n_bodies, 3) origin of the joint frame on the child, in the child
+    plain_parent: np.ndarray  # (n_bodies,) 1 where R_PF is the identity
+    plain_child: np.ndarray  # (n_bodies,) 1 where R_MB is the identity
     mass: np.ndarray  # (n_bodies,)
     com_B: np.ndarray  # (n_bodies, 3)
     inertia_B: np.ndarray  # (n_bodies, 6) xx yy zz xy xz yz about the centre of mass
     first_step: np.ndarray  # (n_bodies + 1,)
     step_axis: np.ndarray  # (n_steps, 3) in the moving frame before the step
-    step_is_rotation: np.ndarray  # (n_steps,) 1 or 0
+    step_kind: np.ndarray  # (n_steps,) TRANSLATION, ROTATION, or ROTATION_X + axis number for the frame's own axes
     step_coordinate: np.ndarray  # (n_steps,) column of q, -1 for a constant step
     step_function: np.ndarray  # (n_steps,)
     step_slot: np.ndarray  # (n_steps,) 1..3 for rotations of a CustomJoint, else 0 (needed by the parity bias only)
     step_body: np.ndarray  # (n_steps,)
+    joint_first_coordinate: np.ndarray  # (n_bodies,) column of the joint's first coordinate
+    joint_n_coordinates: np.ndarray  # (n_bodies,)
     gravity_G: np.ndarray  # (3,)
     n_coordinates: int
     functions: FlatFunctions
@@ -204,6 +210,15 @@ def _steps(joint: Joint, backwards: bool) -> list[tuple[np.ndarray, int, str | N
     return steps
 
 
+def _step_kind(axis: np.ndarray, is_rotation: int) -> int:
+    if not is_rotation:
+        return TRANSLATION
+    for k in range(3):
+        if axis[k] == 1.0:
+            return ROTATION_X + k
+    return ROTATION
+
+
 def flatten(model: Model) -> FlatModel:
     """Arrays of the bodies and joints of a model; see `flatten_paths` for its muscles."""
     ordered = tree_joints(model)
@@ -234,16 +249,23 @@ def flatten(model: Model) -> FlatModel:
         p_PF=p_PF,
         R_MB=R_MB,
         p_MB=p_MB,
+        p_BM=np.array([-R.T @ p for R, p in zip(R_MB, p_MB)]),
+        plain_parent=np.array([int((R == np.eye(3)).all()) for R in R_PF], dtype=np.int64),
+        plain_child=np.array([int((R == np.eye(3)).all()) for R in R_MB], dtype=np.int64),
         mass=mass,
         com_B=com_B,
         inertia_B=inertia_B,
         first_step=_starts(counts),
         step_axis=np.array([s[1] for s in steps]).reshape(-1, 3),
-        step_is_rotation=np.array([s[2] for s in steps], dtype=np.int64),
+        step_kind=np.array([_step_kind(s[1], s[2]) for s in steps], dtype=np.int64),
         step_coordinate=np.array([-1 if s[3] is None else row[s[3]] for s in steps], dtype=np.int64),
         step_function=np.array([table.add(s[4]) for s in steps], dtype=np.int64),
         step_slot=np.array([s[5] for s in steps], dtype=np.int64),
         step_body=np.array([s[0] for s in steps], dtype=np.int64),
+        joint_first_coordinate=np.array(
+            [0] + [row[j.coordinates[0].name] if j.coordinates else 0 for j, _ in ordered], dtype=np.int64
+        ),
+        joint_n_coordinates=np.array([0] + [len(j.coordinates) for j, _ in ordered], dtype=np.int64),
         gravity_G=np.array(model.gravity_G, dtype=float),
         n_coordinates=len(row),
         functions=table.flat(),
