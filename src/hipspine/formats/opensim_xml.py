@@ -456,16 +456,24 @@ def whole_number(element: Element, name: str, default: Any = _REQUIRED) -> Any:
 
 
 def numbers(element: Element, name: str, default: Any = _REQUIRED, *, count: int | None = None) -> Any:
-    """All numbers of a property as a tuple, `count` of them if given; brackets and commas between them are passed."""
+    """All numbers of a property as a tuple, `count` of them if given.
+
+    Brackets around them are passed over, as are commas after which a blank follows; a comma between two digits is
+    refused, since it may be meant as a decimal point.
+    """
     child = element.find(name)
     if child is None:
         return _absent(element, name, default, f"{count} numbers" if count else "numbers")
     values = []
-    for word in re.sub(r"[~()\[\],]", " ", child.text or "").split():
+    stated = (child.text or "").strip()
+    inner = re.fullmatch(r"~?\s*[(\[](.*)[)\]]", stated, re.DOTALL)
+    words = inner.group(1).replace(",", " ") if inner else re.sub(r",(?=\s|$)", " ", stated)
+    for word in words.split():
         value = parse_number(word)
         if value is None:
             raise FileFormatError(
                 f"{described(element, name)} is {_shown(child)}, where {word!r} is not a number. Correct it."
+                f"{_comma(child)}"
             )
         values.append(value)
     if count is not None and len(values) != count:

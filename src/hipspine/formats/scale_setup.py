@@ -83,8 +83,8 @@ class MarkerPlacement:
 class ScaleSetup:
     """One ScaleTool.
 
-    `mass` (kg) is None where the file leaves it open (negative); `height`, `age` and `notes` have no effect. A step that
-    the file leaves out scales nothing and places nothing.
+    `mass` (kg) is None where the file leaves it open (negative); `height`, `age` and `notes` have no effect. A step
+    that the file leaves out scales nothing and places nothing.
     """
 
     path: Path
