@@ -228,8 +228,9 @@ def wrap_cylinder(p1, p2, radius, length, axis, sign, refine):
         slid1, z1_new = _slid_to_tangency(p1, r1x, r1y, r1z, c * r1x - s * r1y, s * r1x + c * r1y, r1z + t * rise)
         c = math.cos((1.0 - t) * turn)
         s = sense * math.sin((1.0 - t) * turn)
+        # The far spiral point starts from the near tangent point as just slid (OpenSim 4.6), with the old rise.
         slid2, z2_new = _slid_to_tangency(
-            p2, r2x, r2y, r2z, c * r1x - s * r1y, s * r1x + c * r1y, r1z + (1.0 - t) * rise
+            p2, r2x, r2y, r2z, c * r1x - s * r1y, s * r1x + c * r1y, z1_new + (1.0 - t) * rise
         )
         if not slid1 and not slid2:
             break

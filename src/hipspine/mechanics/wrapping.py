@@ -64,9 +64,18 @@ def quadrant(name: str) -> tuple[int, int]:
     raise ValueError(f"quadrant is {name!r}; expected x, y or z with or without a sign, or all.")
 
 
-def workspace() -> np.ndarray:
-    """Scratch space for `wrap_path`: one per thread, (WORK_SIZE,)."""
-    return np.zeros(WORK_SIZE)
+class Workspace(NamedTuple):
+    """Scratch space of `wrap_path`: one per thread."""
+
+    arc: np.ndarray  # (rows,) m: arc that ends in a path point
+    seen: np.ndarray  # (2 * uses,) bool: tangent points whose position has been read
+    p_seen_G: np.ndarray  # (2 * uses, 3) m: the position that was read
+    fan: np.ndarray  # (WORK_SIZE,): for the ellipsoid
+
+
+def workspace(rows: int, uses: int) -> Workspace:
+    """Scratch space for paths of at most `rows` points, tangent points included, and `uses` wraps each."""
+    return Workspace(np.zeros(rows), np.zeros(2 * uses, dtype=np.bool_), np.zeros((2 * uses, 3)), np.zeros(WORK_SIZE))
 
 
 @kernel
@@ -87,14 +96,6 @@ def _to_ground(R, origin, p, out):
     out[0] = origin[0] + R[0, 0] * p[0] + R[0, 1] * p[1] + R[0, 2] * p[2]
     out[1] = origin[1] + R[1, 0] * p[0] + R[1, 1] * p[1] + R[1, 2] * p[2]
     out[2] = origin[2] + R[2, 0] * p[0] + R[2, 1] * p[1] + R[2, 2] * p[2]
-
-
-@kernel
-def _distance(a, b):
-    x = a[0] - b[0]
-    y = a[1] - b[1]
-    z = a[2] - b[2]
-    return math.sqrt(x * x + y * y + z * z)
 
 
 @kernel
@@ -141,22 +142,50 @@ def _object_at(point, first_use, wraps):
 
 
 @kernel
-def _measure(n, p_G, point, arc, first_use, wraps, length):
+def _read(j, p_G, point, space):
+    """Position of a path point in ground, as OpenSim reads it for lengths and forces.
+
+    A tangent point keeps the position it had when it was first read in this frame (OpenSim caches it and does not
+    notice that later rounds move the point), while wrapping itself always sees the latest position.
+    """
+    if point[j] >= 0:
+        return p_G[j, 0], p_G[j, 1], p_G[j, 2]
+    k = -1 - point[j]
+    if not space.seen[k]:
+        space.seen[k] = True
+        space.p_seen_G[k, 0] = p_G[j, 0]
+        space.p_seen_G[k, 1] = p_G[j, 1]
+        space.p_seen_G[k, 2] = p_G[j, 2]
+    return space.p_seen_G[k, 0], space.p_seen_G[k, 1], space.p_seen_G[k, 2]
+
+
+@kernel
+def _measure(n, p_G, point, first_use, wraps, length, space):
     """Write the length of each piece of the path and return their sum."""
     total = 0.0
     for j in range(n - 1):
         here = _object_at(point[j], first_use, wraps)
         if here >= 0 and here == _object_at(point[j + 1], first_use, wraps):
-            piece = arc[j + 1]  # zero between two uses of one object: OpenSim's accident
+            piece = space.arc[j + 1]  # zero between two uses of one object: OpenSim's accident
         else:
-            piece = _distance(p_G[j], p_G[j + 1])
+            piece = _span(_read(j, p_G, point, space), _read(j + 1, p_G, point, space))
         length[j] = piece
         total += piece
     return total
 
 
 @kernel
-def wrap_path(n, body, p_G, point, arc, length, n_in_file, first_use, end_use, wraps, R_GW, p_GW, work):
+def _settle(n, p_G, point, space):
+    """Give every tangent point the position that its pieces were measured with."""
+    for j in range(n):
+        x, y, z = _read(j, p_G, point, space)
+        p_G[j, 0] = x
+        p_G[j, 1] = y
+        p_G[j, 2] = z
+
+
+@kernel
+def wrap_path(n, body, p_G, point, length, n_in_file, first_use, end_use, wraps, R_GW, p_GW, space):
     """Lay one path around its wrap objects, in place.
 
     Parameters
@@ -170,8 +199,6 @@ def wrap_path(n, body, p_G, point, arc, length, n_in_file, first_use, end_use, w
     point : ndarray (rows,) int64
         In: place of each active point in the file's point list, from 0, increasing. Out: the same; tangent points of
         the path's k-th wrap have -1 - 2 k (entering) and -2 - 2 k (leaving).
-    arc : ndarray (rows,)
-        Scratch: the arc that ends in a point.
     length : ndarray (rows,)
         Out: length of the piece from point j to j + 1, m: arc over a surface, else straight. Their sum is the path's
         length.
@@ -184,8 +211,7 @@ def wrap_path(n, body, p_G, point, arc, length, n_in_file, first_use, end_use, w
         Axes of each wrap object in ground.
     p_GW : ndarray (objects, 3)
         Origin of each wrap object in ground, m.
-    work : ndarray (WORK_SIZE,)
-        From `workspace()`.
+    space : Workspace
 
     Returns
     -------
@@ -198,8 +224,11 @@ def wrap_path(n, body, p_G, point, arc, length, n_in_file, first_use, end_use, w
     beside a wrap end in tangent points, which count as fixed to the wrap object's body.
     """
     uses = end_use - first_use
+    arc = space.arc
     for j in range(n):
         arc[j] = 0.0
+    for k in range(2 * uses):
+        space.seen[k] = False
     rounds = 1 if uses < 2 else MAX_ROUNDS
     last_total = math.inf
     swapped = False
@@ -229,7 +258,8 @@ def wrap_path(n, body, p_G, point, arc, length, n_in_file, first_use, end_use, w
                         start = j
                     end = j
             if start < 0:  # OpenSim gives up on the whole path here, with the objects not yet seen left out
-                _measure(n, p_G, point, arc, first_use, wraps, length)
+                _measure(n, p_G, point, first_use, wraps, length, space)
+                _settle(n, p_G, point, space)
                 return n
 
             R = R_GW[w]
@@ -247,13 +277,16 @@ def wrap_path(n, body, p_G, point, arc, length, n_in_file, first_use, end_use, w
                 p1 = _to_local(R, origin, p_G[j])
                 p2 = _to_local(R, origin, p_G[j + 1])
                 outcome, r1, r2, over = wrap_segment(
-                    p1, p2, kind, wraps.dims[w], wraps.axis[w], wraps.sign[w], wraps.method[use], uses > 1, work
+                    p1, p2, kind, wraps.dims[w], wraps.axis[w], wraps.sign[w], wraps.method[use], uses > 1, space.fan
                 )
                 if outcome == MANDATORY:
                     best, best_r1, best_r2, best_arc = j, r1, r2, over
                     break
                 if outcome == WRAPPED:
-                    change = _span(p1, r1) + over + _span(p2, r2) - _span(p1, p2)
+                    # The ends are read as for lengths: not always where they were wrapped from.
+                    e1 = _to_local(R, origin, _read(j, p_G, point, space))
+                    e2 = _to_local(R, origin, _read(j + 1, p_G, point, space))
+                    change = _span(e1, r1) + over + _span(e2, r2) - _span(e1, e2)
                     if change < best_change:
                         best, best_r1, best_r2, best_arc = j, r1, r2, over
                         best_change = change
@@ -279,7 +312,7 @@ def wrap_path(n, body, p_G, point, arc, length, n_in_file, first_use, end_use, w
                 _to_ground(R, origin, best_r1, p_G[best + 1])
                 _to_ground(R, origin, best_r2, p_G[best + 2])
 
-        total = _measure(n, p_G, point, arc, first_use, wraps, length)
+        total = _measure(n, p_G, point, first_use, wraps, length, space)
         if abs(total - last_total) < SETTLED:
             break
         last_total = total
@@ -287,4 +320,5 @@ def wrap_path(n, body, p_G, point, arc, length, n_in_file, first_use, end_use, w
             # The first object did nothing and the second had an end inside: let the second go first.
             swapped = True
             n = _remove(-1, n, body, p_G, point, arc)
+    _settle(n, p_G, point, space)
     return n
