@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import shlex
 import subprocess
@@ -117,24 +118,32 @@ def test_one_version_everywhere():
     assert f'version: "{hipspine.__version__}"' in (ROOT / "CITATION.cff").read_text()
 
 
-def public_definitions(tree: ast.Module) -> list[tuple[str, ast.AST]]:
-    """Public functions, classes and methods of a module; a method that a base class declares is described there."""
-    found: list[tuple[str, ast.AST]] = []
-    for node in tree.body:
-        if not isinstance(node, ast.FunctionDef | ast.ClassDef) or node.name.startswith("_"):
-            continue
-        found.append((node.name, node))
-        if isinstance(node, ast.ClassDef) and not node.bases:
-            methods = [one for one in node.body if isinstance(one, ast.FunctionDef)]
-            found += [(f"{node.name}.{one.name}", one) for one in methods if not one.name.startswith("_")]
-    return found
-
-
 @pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
-def test_every_public_name_has_a_docstring(path):
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    bare = [name for name, node in public_definitions(tree) if not ast.get_docstring(node)]
+def test_every_public_function_and_class_has_a_docstring(path):
+    """Methods are held to it where the class is one of the names that `import hipspine` offers (next test)."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    public = [one for one in body if isinstance(one, ast.FunctionDef | ast.ClassDef) and not one.name.startswith("_")]
+    bare = [one.name for one in public if not ast.get_docstring(one)]
     assert not bare, f"{path.relative_to(SOURCE)}: no docstring on {', '.join(bare)}"
+
+
+def test_every_offered_name_is_described_with_its_methods():
+    bare = []
+    for name in getattr(hipspine, "__all__", ()):
+        thing = getattr(hipspine, name)
+        if not (inspect.isclass(thing) or inspect.isroutine(thing)):
+            continue
+        generated = inspect.isclass(thing) and (thing.__doc__ or "").startswith(f"{name}(")  # a dataclass without one
+        if generated or not inspect.getdoc(thing):
+            bare.append(name)
+        if inspect.isclass(thing):
+            methods = {one: getattr(thing, one) for one in vars(thing) if not one.startswith("_")}
+            bare += [
+                f"{name}.{one}"
+                for one, method in methods.items()
+                if (inspect.isroutine(method) or isinstance(method, property)) and not inspect.getdoc(method)
+            ]
+    assert not bare, f"no docstring on {', '.join(bare)}"
 
 
 @pytest.mark.parametrize(
