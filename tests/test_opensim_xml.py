@@ -296,6 +296,7 @@ def test_defaults_fill_what_objects_of_that_class_leave_out(tmp_path):
     a, b, c = xml.objects(applied.root)
     assert (xml.number(a, "optimal_force"), xml.number(a, "min_control")) == (300.0, -1.0)
     assert (xml.number(b, "optimal_force"), xml.number(b, "min_control")) == (5.0, -1.0)
+    assert [child.tag for child in b] == ["optimal_force", "min_control"]  # a stated value is not given twice
     assert not xml.has(c, "optimal_force")  # a second block has no effect, as in OpenSim
     assert not xml.has(applied.root, "defaults") and xml.text(a, "coordinate") == "hip"
     assert not xml.has(xml.objects(document.root)[0], "optimal_force")  # the document given stays as it was
