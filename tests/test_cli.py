@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -156,6 +157,35 @@ def test_what_the_person_can_mend_is_one_sentence_and_no_output(trial, engine, t
     result = CliRunner().invoke(cli.app, trial)
     assert result.exit_code == code
     assert result.stderr == sentence and result.stdout == ""
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_ctrl_c_in_the_middle_of_a_trial_leaves_nothing(trial, tmp_path):
+    """A process of its own and a real signal, sent once the first result file stands in the hidden folder."""
+    program = """
+import sys, time, types
+def stub(name, **functions):
+    sys.modules[name] = types.ModuleType(name)
+    vars(sys.modules[name]).update(functions)
+def write_results(analysis, folder, parquet):
+    (folder / "loads.json").write_text("half")
+    print("writing", flush=True)
+    time.sleep(30)
+stub("hipspine.mechanics.jit", first_run=lambda: False)
+stub("hipspine.pipeline", analyse_trial=lambda *_, **__: None)
+stub("hipspine.report.results", write_results=write_results, load_summary=None)
+from hipspine.cli import main
+main()
+"""
+    before = sorted(tmp_path.iterdir())
+    command = [sys.executable, "-c", program, *trial]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "writing\n"
+        assert (tmp_path / "out").exists() is False
+        process.send_signal(signal.SIGINT)
+        _, talk = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert talk == "Interrupted; nothing was written.\n"
     assert sorted(tmp_path.iterdir()) == before
 
 
