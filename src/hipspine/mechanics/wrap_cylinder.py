@@ -17,7 +17,6 @@ from hipspine.mechanics.wrap_vectors import (
     NO_WRAP,
     WRAPPED,
     along,
-    angle_from_cosine,
     cross,
     dot,
     on_side,
@@ -207,13 +206,12 @@ def wrap_cylinder(p1, p2, radius, length, axis, sign, refine):
     if (r1z < -half or r1z > half) and (r2z < -half or r2z > half):
         return NO_WRAP, nothing, nothing, 0.0
 
-    # Spiral between the tangent points.
-    size = math.sqrt((r1x * r1x + r1y * r1y) * (r2x * r2x + r2y * r2y))
-    turn = angle_from_cosine((r1x * r2x + r1y * r2y) / size)
+    # Spiral between the tangent points. The long way counts a whole turn too many when the short way is clockwise: the
+    # sign of the turn is OpenSim's.
+    turn = math.atan2(r1x * r2y - r1y * r2x, r1x * r2x + r1y * r2y)
     if long_way:
-        turn = 2.0 * math.pi - turn
+        turn -= 2.0 * math.pi
     rounds = MAX_SLIDES if refine else 0
-    sense = 1.0 if (r1x * r2y - r1y * r2x > 0.0) != long_way else -1.0
     run = radius * turn
     rise = r2z - r1z
     arc = math.sqrt(run * run + rise * rise)
@@ -224,10 +222,10 @@ def wrap_cylinder(p1, p2, radius, length, axis, sign, refine):
             break
         t = 1.0 / steps
         c = math.cos(t * turn)
-        s = sense * math.sin(t * turn)
+        s = math.sin(t * turn)
         slid1, z1_new = _slid_to_tangency(p1, r1x, r1y, r1z, c * r1x - s * r1y, s * r1x + c * r1y, r1z + t * rise)
         c = math.cos((1.0 - t) * turn)
-        s = sense * math.sin((1.0 - t) * turn)
+        s = math.sin((1.0 - t) * turn)
         # The far spiral point starts from the near tangent point as just slid (OpenSim 4.6), with the old rise.
         slid2, z2_new = _slid_to_tangency(
             p2, r2x, r2y, r2z, c * r1x - s * r1y, s * r1x + c * r1y, z1_new + (1.0 - t) * rise

@@ -70,12 +70,19 @@ class Workspace(NamedTuple):
     arc: np.ndarray  # (rows,) m: arc that ends in a path point
     seen: np.ndarray  # (2 * uses,) bool: tangent points whose position has been read
     p_seen_G: np.ndarray  # (2 * uses, 3) m: the position that was read
+    p_pull_G: np.ndarray  # (rows, 3) m, out: where each path point's tension acts on its body
     fan: np.ndarray  # (WORK_SIZE,): for the ellipsoid
 
 
 def workspace(rows: int, uses: int) -> Workspace:
     """Scratch space for paths of at most `rows` points, tangent points included, and `uses` wraps each."""
-    return Workspace(np.zeros(rows), np.zeros(2 * uses, dtype=np.bool_), np.zeros((2 * uses, 3)), np.zeros(WORK_SIZE))
+    return Workspace(
+        arc=np.zeros(rows),
+        seen=np.zeros(2 * uses, dtype=np.bool_),
+        p_seen_G=np.zeros((2 * uses, 3)),
+        p_pull_G=np.zeros((rows, 3)),
+        fan=np.zeros(WORK_SIZE),
+    )
 
 
 @kernel
@@ -176,8 +183,10 @@ def _measure(n, p_G, point, first_use, wraps, length, space):
 
 @kernel
 def _settle(n, p_G, point, space):
-    """Give every tangent point the position that its pieces were measured with."""
+    """Note where each point pulls, then give tangent points the position that their pieces were measured with."""
     for j in range(n):
+        for i in range(3):
+            space.p_pull_G[j, i] = p_G[j, i]
         x, y, z = _read(j, p_G, point, space)
         p_G[j, 0] = x
         p_G[j, 1] = y
@@ -221,7 +230,8 @@ def wrap_path(n, body, p_G, point, length, n_in_file, first_use, end_use, wraps,
     Notes
     -----
     Moment arms follow by virtual work: unit tension along each straight piece between two different bodies. The pieces
-    beside a wrap end in tangent points, which count as fixed to the wrap object's body.
+    beside a wrap end in tangent points, which count as fixed to the wrap object's body. The direction of a piece comes
+    from `p_G`; the tension acts on the bodies at `space.p_pull_G`. They differ on paths with several wraps only.
     """
     uses = end_use - first_use
     arc = space.arc
