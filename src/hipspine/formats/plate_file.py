@@ -54,13 +54,19 @@ def read_forces(path: str | Path) -> tuple[PlateForces, ...]:
     labels = lines[start].lstrip("#").split()
     expected = ["Sample"] + [f"{one}{i + 1}" for i in range(n_plates) for one in _FORCES_COLUMNS]
     if labels != expected:
-        wrong = next((pair for pair in zip(labels, expected, strict=False) if pair[0] != pair[1]), (len(labels), len(expected)))
-        raise FileFormatError(f"{title}, line {start + 1}: columns differ from the {n_plates} plates announced at {wrong}.")
+        wrong = next(
+            (pair for pair in zip(labels, expected, strict=False) if pair[0] != pair[1]), (len(labels), len(expected))
+        )
+        raise FileFormatError(
+            f"{title}, line {start + 1}: columns differ from the {n_plates} plates announced at {wrong}."
+        )
     body = lines[start + 1 :]
     while body and not body[-1].strip():
         body.pop()
     if len(body) != n_samples:
-        raise FileFormatError(f"{title}: NumberOfSamples is {n_samples}, but {len(body)} rows were found; is it cut off?")
+        raise FileFormatError(
+            f"{title}: NumberOfSamples is {n_samples}, but {len(body)} rows were found; is it cut off?"
+        )
     values = parse_numbers(body, len(expected), title, start + 2)
     if not np.isfinite(values).all():
         row, column = np.argwhere(~np.isfinite(values))[0]
@@ -77,7 +83,12 @@ def read_forces(path: str | Path) -> tuple[PlateForces, ...]:
         couple[:, up] = per_plate[:, i, 6] * NEWTON_MILLIMETRE
         plates.append(
             plate_from_point(
-                f"plate {i + 1}", time, per_plate[:, i, :3], per_plate[:, i, 3:6] * MILLIMETRE, couple, kind="Cortex .forces"
+                f"plate {i + 1}",
+                time,
+                per_plate[:, i, :3],
+                per_plate[:, i, 3:6] * MILLIMETRE,
+                couple,
+                kind="Cortex .forces",
             )
         )
     return tuple(plates)
@@ -122,7 +133,9 @@ def plates_from_table(table: Table) -> tuple[tuple[PlateForces, ...], tuple[str,
         force, point = [f"{base}v{axis}" for axis in "xyz"], [f"{base}p{axis}" for axis in "xyz"]
         missing = [one for one in (*force, *point) if one not in known]
         if missing:
-            raise FileFormatError(f"{title} has {label!r} but not {', '.join(missing)}; a force needs vx vy vz and px py pz.")
+            raise FileFormatError(
+                f"{title} has {label!r} but not {', '.join(missing)}; a force needs vx vy vz and px py pz."
+            )
         torque = _torque_columns(base, known)
         if torque is None:
             notes.append(f"{title}: no couple goes with {base!r}; it is taken as zero.")
@@ -149,7 +162,9 @@ def plates_from_table(table: Table) -> tuple[tuple[PlateForces, ...], tuple[str,
     return tuple(plates), tuple(notes)
 
 
-def table_from_plates(plates: tuple[PlateForces, ...], prefixes: tuple[str, ...] | None = None, name: str = "") -> Table:
+def table_from_plates(
+    plates: tuple[PlateForces, ...], prefixes: tuple[str, ...] | None = None, name: str = ""
+) -> Table:
     """The table OpenSim reads as ExternalLoads data: `ground_force_1_vx ... px ...`, `ground_torque_1_x ...`.
 
     All plates must share their times. The point is 0 0 0 where unloaded, and there the couple is the whole moment,

@@ -14,7 +14,7 @@ LARGEST_SPAN = 20.0  # m
 
 
 def marker_span(position: np.ndarray) -> float | None:
-    """Median over frames of the widest extent of all seen markers, in the unit of `position` (n, m, 3); None if < 2 seen."""
+    """Median over frames of the widest extent of all markers, in the unit of `position` (n, m, 3); None if < 2 seen."""
     seen = (~np.isnan(position[:, :, 0])).sum(axis=1) >= 2
     if not seen.any():
         return None
@@ -52,7 +52,7 @@ def length_factor(position: np.ndarray, unit: str, title: str, remedy: str) -> f
 
 
 def zeros_as_gaps(position: np.ndarray, names: tuple[str, ...], title: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Positions with every exact (0, 0, 0) made missing, and a note naming the markers; a copy only if there are any."""
+    """Positions with every exact (0, 0, 0) made missing, and a note naming the markers; a copy if there are any."""
     zero = (position == 0.0).all(axis=2)
     if not zero.any():
         return position, ()

@@ -34,7 +34,8 @@ class Table:
         data = np.array(self.data, dtype=float)
         if time.ndim != 1 or data.shape != (len(time), len(labels)):
             raise DataError(
-                f"Table {self.name!r}: data has shape {data.shape}, expected ({time.size}, {len(labels)}) (rows, columns)."
+                f"Table {self.name!r}: data has shape {data.shape}, "
+                f"expected ({time.size}, {len(labels)}) (rows, columns)."
             )
         require_distinct(labels, self.name or "The table")
         require_increasing(time, self.name or "The table")
@@ -48,8 +49,8 @@ class Table:
         """Column number of a label."""
         if label not in self.labels:
             raise UnknownName(
-                f"{self.name or 'The table'} has no column {label!r} ({len(self.labels)} read"
-                f"{nearest_names(label, self.labels).replace(' (', '; ').rstrip(')')}). Rename it, or correct the request."
+                f"{self.name or 'The table'} has no column {label!r} among {len(self.labels)}"
+                f"{nearest_names(label, self.labels)}. Rename it, or correct the request."
             )
         return self.labels.index(label)
 
@@ -76,7 +77,7 @@ def require_distinct(labels: Iterable[str], title: str) -> None:
     for i, label in enumerate(labels):
         if label in seen:
             raise FileFormatError(
-                f"{title}: two columns are called {label!r} (columns {seen[label] + 1} and {i + 1}); rename one of them."
+                f"{title}: columns {seen[label] + 1} and {i + 1} are both called {label!r}; rename one of them."
             )
         seen[label] = i
 
@@ -123,7 +124,7 @@ def parse_numbers(lines: list[str], n_columns: int, title: str, first_line: int)
         i = int(wrong[0])
         last = " It is the last line: the file may be cut off." if i == len(lines) - 1 else ""
         raise FileFormatError(
-            f"{title}, line {first_line + i}: {counts[i]} values, expected {n_columns} (time and {n_columns - 1} columns).{last}"
+            f"{title}, line {first_line + i}: {counts[i]} values, expected {n_columns}, time included.{last}"
         )
     try:
         import warnings
@@ -170,7 +171,9 @@ def read_table(path: str | Path) -> Table:
     lines = read_text(path).split("\n")
     end = next((i for i, line in enumerate(lines) if line.strip().casefold() == "endheader"), None)
     if end is None:
-        raise FileFormatError(f"{path.name} has no 'endheader' line, so it is not a .mot or .sto file (or it is cut off).")
+        raise FileFormatError(
+            f"{path.name} has no 'endheader' line, so it is not a .mot or .sto file (or it is cut off)."
+        )
     header: dict[str, str] = {}
     name = ""
     for i, line in enumerate(lines[:end]):
@@ -183,8 +186,8 @@ def read_table(path: str | Path) -> Table:
     name = low.get("name", name)
     if low.get("datatype", "double").casefold() != "double":
         raise UnsupportedFeature(
-            f"{path.name} holds cells of type {low['datatype']}; hipspine reads tables of plain numbers (DataType=double). "
-            "Flatten it to one column per component."
+            f"{path.name} holds cells of type {low['datatype']}; hipspine reads plain numbers "
+            "(DataType=double). Flatten it to one column per component."
         )
     degrees = low.get("indegrees", "no").casefold()
     if degrees not in ("yes", "no", "true", "false", "1", "0"):
@@ -210,14 +213,21 @@ def read_table(path: str | Path) -> Table:
     if not body:
         raise FileFormatError(f"{path.name} has column names but no rows.")
     values = parse_numbers(body, len(labels), path.name, start + 2)
-    for key, found in (("nrows", len(body)), ("datarows", len(body)), ("ncolumns", len(labels)), ("datacolumns", len(labels))):
+    for key, found in (
+        ("nrows", len(body)),
+        ("datarows", len(body)),
+        ("ncolumns", len(labels)),
+        ("datacolumns", len(labels)),
+    ):
         if key in low and low[key].isdigit() and int(low[key]) != found:
             raise FileFormatError(
                 f"{path.name}: the header announces {key}={low[key]}, but {found} were found; "
                 "the file is cut off or its header is stale. Correct the header or write the file again."
             )
     require_increasing(values[:, 0], path.name, start + 2)
-    return Table(tuple(labels[1:]), values[:, 0], values[:, 1:], degrees in ("yes", "true", "1"), name or path.stem, header)
+    return Table(
+        tuple(labels[1:]), values[:, 0], values[:, 1:], degrees in ("yes", "true", "1"), name or path.stem, header
+    )
 
 
 def format_rows(values: np.ndarray, cell: str) -> str:

@@ -12,7 +12,14 @@ import numpy as np
 
 from hipspine.errors import DataError, FileFormatError
 from hipspine.formats.plausible import length_factor, zeros_as_gaps
-from hipspine.formats.sto import format_rows, parse_numbers, read_text, require_distinct, require_increasing, write_whole
+from hipspine.formats.sto import (
+    format_rows,
+    parse_numbers,
+    read_text,
+    require_distinct,
+    require_increasing,
+    write_whole,
+)
 from hipspine.motion.records import Markers, Trial
 from hipspine.units import si_factor
 
@@ -109,11 +116,16 @@ def read_trc(path: str | Path, units: str | None = None, zeros_are_gaps: bool = 
         raise FileFormatError(f"{title}, line 3: DataRate is {rate:g}, expected a positive number.")
     names = _marker_names(lines[3], title)
     n_markers = int(_number(header, "nummarkers", title))
-    if len(names) != n_markers:
+    if len(names) < n_markers:
         raise FileFormatError(
-            f"{title}: NumMarkers is {n_markers}, but line 4 names {len(names)} (last {names[-1:]}). Correct one of the two."
+            f"{title}: NumMarkers is {n_markers}, but line 4 names {len(names)} (last {names[-1:]}). "
+            "Correct one of the two."
         )
+    notes: tuple[str, ...] = ()
+    named, names = names, names[:n_markers]
     require_distinct(names, title)
+    if len(named) > n_markers:  # Cortex appends its computed markers without counting them
+        notes += (f"{title}: left out what follows the {n_markers} counted markers: {', '.join(named[n_markers:])}.",)
 
     start = 5  # after the X1 Y1 Z1 line there may be one empty line
     while start < len(lines) and not lines[start].strip():
@@ -126,8 +138,9 @@ def read_trc(path: str | Path, units: str | None = None, zeros_are_gaps: bool = 
     blank = next((i for i, line in enumerate(body) if not line.strip()), None)
     if blank is not None:
         raise FileFormatError(f"{title}, line {start + 1 + blank}: an empty line between frames; remove it.")
-    n_columns = 2 + 3 * n_markers
+    n_columns = 2 + 3 * len(named)
     values = parse_numbers(_cells_filled(body, n_columns, title, start + 1), n_columns, title, start + 1)
+    values = values[:, : 2 + 3 * n_markers]
     n_frames = int(_number(header, "numframes", title))
     if len(values) != n_frames:
         raise FileFormatError(
@@ -137,14 +150,14 @@ def read_trc(path: str | Path, units: str | None = None, zeros_are_gaps: bool = 
 
     time = values[:, 1]
     require_increasing(time, title, start + 1)
-    notes: tuple[str, ...] = ()
     if len(time) > 1:
         mean_rate = (len(time) - 1) / (time[-1] - time[0])
         steps = np.round(np.diff(time) * rate)
         drift = np.abs(time - time[0] - np.concatenate([[0.0], np.cumsum(steps)]) / rate) * rate
         if abs(mean_rate - rate) * (len(time) - 1) > 2 * TIME_SLACK_FRAMES * rate and (steps == 1).mean() < 0.5:
             raise DataError(
-                f"{title}: the header says {rate:g} frames per second, the times say {mean_rate:.6g}. Correct one of them."
+                f"{title}: the header says {rate:g} frames per second, the times say {mean_rate:.6g}. "
+                "Correct one of them."
             )
         if drift.max() > TIME_SLACK_FRAMES:
             raise DataError(

@@ -60,7 +60,9 @@ def _own_names(record: Any, name: str) -> tuple[str, ...]:
     seen: set[str] = set()
     for one in names:
         if one in seen:
-            raise DataError(f"{type(record).__name__}.{name} holds {one!r} twice; names must differ. Rename one of them.")
+            raise DataError(
+                f"{type(record).__name__}.{name} holds {one!r} twice; names must differ. Rename one of them."
+            )
         seen.add(one)
     object.__setattr__(record, name, names)
     return names
@@ -121,7 +123,9 @@ class Markers:
     def index(self, name: str) -> int:
         """Index of a marker by name."""
         if name not in self.names:
-            raise UnknownName(f"There is no marker {name!r}{nearest_names(name, self.names)}; {len(self.names)} were read.")
+            raise UnknownName(
+                f"There is no marker {name!r}{nearest_names(name, self.names)}; {len(self.names)} were read."
+            )
         return self.names.index(name)
 
     def path(self, name: str) -> np.ndarray:
@@ -264,7 +268,9 @@ class Trial:
     sources: tuple[tuple[str, str], ...] = ()  # (file name, sha256) of each file read
     notes: tuple[str, ...] = ()  # what the reader decided or left out; the person should see these
     screen_up: str | None = None  # axis the file calls vertical ("z"), None when it does not say
-    R_GL: np.ndarray = field(default_factory=lambda: np.eye(3))  # (3, 3) laboratory axes seen in ground; identity: not turned
+    R_GL: np.ndarray = field(
+        default_factory=lambda: np.eye(3)
+    )  # (3, 3) laboratory axes seen in ground; identity: not turned
 
     def __post_init__(self) -> None:
         R = _own(self, "R_GL", (3, 3))
@@ -280,4 +286,6 @@ class Trial:
             if one.name == name:
                 return one
         known = [one.name for one in self.outputs]
-        raise UnknownName(f"{self.name} holds no model output {name!r}{nearest_names(name, known)}; it has {len(known)}.")
+        raise UnknownName(
+            f"{self.name} holds no model output {name!r}{nearest_names(name, known)}; it has {len(known)}."
+        )
