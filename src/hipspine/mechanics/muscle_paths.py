@@ -89,154 +89,116 @@ def path_space(tables: PathTables, n_coordinates: int) -> PathSpace:
 
 
 @kernel
-def place_wrap_objects(tables, R_GB, p_GB, space):
+def place_wrap_objects(body, R_BW, p_BW, R_GB, p_GB, R_GW, p_GW):
     """Frames of all wrap objects in ground."""
-    paths = tables.paths
-    for w in range(len(tables.wraps.kind)):
-        b = tables.wraps.body[w]
-        R = R_GB[b]
+    for w in range(len(body)):
+        b = body[w]
         for i in range(3):
+            r0, r1, r2 = R_GB[b, 3 * i], R_GB[b, 3 * i + 1], R_GB[b, 3 * i + 2]
             for j in range(3):
-                space.R_GW[w, i, j] = (
-                    R[3 * i] * paths.object_R[w, 0, j]
-                    + R[3 * i + 1] * paths.object_R[w, 1, j]
-                    + R[3 * i + 2] * paths.object_R[w, 2, j]
-                )
-            space.p_GW[w, i] = (
-                p_GB[b, i]
-                + R[3 * i] * paths.object_p[w, 0]
-                + R[3 * i + 1] * paths.object_p[w, 1]
-                + R[3 * i + 2] * paths.object_p[w, 2]
-            )
-
-
-@kernel
-def lay_path(tables, m, q, R_GB, p_GB, space):
-    """Active points of path `m` in ground, tangent points of its wraps inserted; returns how many."""
-    paths = tables.paths
-    n = 0
-    first = paths.first_point[m]
-    for i in range(first, paths.first_point[m + 1]):
-        kind = paths.point_kind[i]
-        x, y, z = paths.point_B[i, 0], paths.point_B[i, 1], paths.point_B[i, 2]
-        if kind == POINT_CONDITIONAL:
-            value = q[paths.point_coordinate[i, 0]]
-            if value < paths.point_low[i] - CONDITION_SLACK or value > paths.point_high[i] + CONDITION_SLACK:
-                continue
-        elif kind == POINT_MOVING:
-            c = paths.point_coordinate[i, 0]
-            u, _, _ = evaluate_function(tables.functions, paths.point_function[i, 0], q[c] if c >= 0 else 0.0)
-            c = paths.point_coordinate[i, 1]
-            v, _, _ = evaluate_function(tables.functions, paths.point_function[i, 1], q[c] if c >= 0 else 0.0)
-            c = paths.point_coordinate[i, 2]
-            w, _, _ = evaluate_function(tables.functions, paths.point_function[i, 2], q[c] if c >= 0 else 0.0)
-            F = paths.point_R[i]
-            x = paths.point_p[i, 0] + F[0, 0] * u + F[0, 1] * v + F[0, 2] * w
-            y = paths.point_p[i, 1] + F[1, 0] * u + F[1, 1] * v + F[1, 2] * w
-            z = paths.point_p[i, 2] + F[2, 0] * u + F[2, 1] * v + F[2, 2] * w
-        b = paths.point_body[i]
-        R = R_GB[b]
-        space.body[n] = b
-        space.p_G[n, 0] = p_GB[b, 0] + R[0] * x + R[1] * y + R[2] * z
-        space.p_G[n, 1] = p_GB[b, 1] + R[3] * x + R[4] * y + R[5] * z
-        space.p_G[n, 2] = p_GB[b, 2] + R[6] * x + R[7] * y + R[8] * z
-        space.point[n] = i - first
-        n += 1
-    first_use = paths.first_wrap[m]
-    end_use = paths.first_wrap[m + 1]
-    if end_use > first_use:
-        n = wrap_path(
-            n,
-            space.body,
-            space.p_G,
-            space.point,
-            space.length,
-            paths.first_point[m + 1] - first,
-            first_use,
-            end_use,
-            tables.wraps,
-            space.R_GW,
-            space.p_GW,
-            space.wrap,
-        )
-    return n
-
-
-@kernel
-def path_length_and_arms(tree, tables, m, q, R_GB, p_GB, S, slope, space, arms):
-    """One path in one frame: returns its length, writes its moment arms (sparse, as `first_arm`) into `arms`.
-
-    `place_wrap_objects` must have run for this frame.
-    """
-    paths = tables.paths
-    n_bodies = len(tree.parent)
-    n = lay_path(tables, m, q, R_GB, p_GB, space)
-    wrapped = paths.first_wrap[m + 1] > paths.first_wrap[m]
-    dL = space.dL
-    low = paths.first_arm[m]
-    high = paths.first_arm[m + 1]
-    for k in range(low, high):
-        dL[paths.arm_coordinate[k]] = 0.0
-    total = 0.0
-    for j in range(n - 1):
-        a = space.body[j]
-        b = space.body[j + 1]
-        x, y, z = space.p_G[j, 0], space.p_G[j, 1], space.p_G[j, 2]
-        u = space.p_G[j + 1, 0] - x
-        v = space.p_G[j + 1, 1] - y
-        w = space.p_G[j + 1, 2] - z
-        span = sqrt(u * u + v * v + w * w)
-        total += space.length[j] if wrapped else span
-        if a == b or span == 0.0:
-            continue
-        u /= span
-        v /= span
-        w /= span
-        m0 = y * w - z * v
-        m1 = z * u - x * w
-        m2 = x * v - y * u
-        pair = a * n_bodies + b
-        for i in range(paths.first_pair[pair], paths.first_pair[pair + 1]):
-            k = paths.pair_step[i]
-            rate = S[k, 0] * m0 + S[k, 1] * m1 + S[k, 2] * m2 + S[k, 3] * u + S[k, 4] * v + S[k, 5] * w
-            dL[tree.step_coordinate[k]] += paths.pair_sign[i] * slope[k] * rate
-        first = paths.first_point[m]
-        for end in range(2):
-            row = space.point[j + end]
-            if row >= 0 and paths.point_kind[first + row] == POINT_MOVING:
-                sign = 1.0 if end == 1 else -1.0
-                _moving_point(tables, first + row, q, R_GB, sign * u, sign * v, sign * w, dL)
-    for k in range(low, high):
-        arms[k] = -dL[paths.arm_coordinate[k]]
-    return total
-
-
-@kernel
-def _moving_point(tables, i, q, R_GB, u, v, w, dL):
-    """Add what the motion of point `i` inside its body does to the length of a piece that pulls it along (u, v, w)."""
-    paths = tables.paths
-    R = R_GB[paths.point_body[i]]
-    for axis in range(3):
-        c = paths.point_coordinate[i, axis]
-        if c < 0:
-            continue
-        _, rate, _ = evaluate_function(tables.functions, paths.point_function[i, axis], q[c])
-        F = paths.point_R[i]
-        x, y, z = F[0, axis], F[1, axis], F[2, axis]
-        dL[c] += rate * (
-            u * (R[0] * x + R[1] * y + R[2] * z)
-            + v * (R[3] * x + R[4] * y + R[5] * z)
-            + w * (R[6] * x + R[7] * y + R[8] * z)
-        )
+                R_GW[w, i, j] = r0 * R_BW[w, 0, j] + r1 * R_BW[w, 1, j] + r2 * R_BW[w, 2, j]
+            p_GW[w, i] = p_GB[b, i] + r0 * p_BW[w, 0] + r1 * p_BW[w, 1] + r2 * p_BW[w, 2]
 
 
 @kernel
 def paths_in_frame(tree, tables, q, R_GB, p_GB, S, slope, space, length, arms):
-    """All paths in one frame: length (n_paths,), arms (n_arms,) sparse."""
-    if len(tables.wraps.kind) > 0:
-        place_wrap_objects(tables, R_GB, p_GB, space)
+    """All paths in one frame: length (n_paths,), arms (n_arms,) sparse, as `first_arm`.
+
+    One long kernel on purpose: the tables are dozens of arrays, and handing them to a helper once per muscle would cost
+    more than the geometry.
+    """
+    paths, functions, wraps = tables.paths, tables.functions, tables.wraps
+    body, p_G, point, piece, dL = space.body, space.p_G, space.point, space.length, space.dL
+    point_kind, point_body, point_B = paths.point_kind, paths.point_body, paths.point_B
+    point_coordinate, point_function, point_R = paths.point_coordinate, paths.point_function, paths.point_R
+    arm_coordinate, first_pair = paths.arm_coordinate, paths.first_pair
+    pair_step, pair_sign, pair_coordinate = paths.pair_step, paths.pair_sign, paths.pair_coordinate
+    n_bodies = len(tree.parent)
+    if len(wraps.kind) > 0:
+        place_wrap_objects(wraps.body, paths.object_R, paths.object_p, R_GB, p_GB, space.R_GW, space.p_GW)
     for m in range(len(length)):
-        length[m] = path_length_and_arms(tree, tables, m, q, R_GB, p_GB, S, slope, space, arms)
+        # the active points in ground
+        n = 0
+        first = paths.first_point[m]
+        last = paths.first_point[m + 1]
+        for i in range(first, last):
+            kind = point_kind[i]
+            x, y, z = point_B[i, 0], point_B[i, 1], point_B[i, 2]
+            if kind == POINT_CONDITIONAL:
+                value = q[point_coordinate[i, 0]]
+                if value < paths.point_low[i] - CONDITION_SLACK or value > paths.point_high[i] + CONDITION_SLACK:
+                    continue
+            elif kind == POINT_MOVING:
+                c = point_coordinate[i, 0]
+                u, _, _ = evaluate_function(functions, point_function[i, 0], q[c] if c >= 0 else 0.0)
+                c = point_coordinate[i, 1]
+                v, _, _ = evaluate_function(functions, point_function[i, 1], q[c] if c >= 0 else 0.0)
+                c = point_coordinate[i, 2]
+                w, _, _ = evaluate_function(functions, point_function[i, 2], q[c] if c >= 0 else 0.0)
+                x = paths.point_p[i, 0] + point_R[i, 0, 0] * u + point_R[i, 0, 1] * v + point_R[i, 0, 2] * w
+                y = paths.point_p[i, 1] + point_R[i, 1, 0] * u + point_R[i, 1, 1] * v + point_R[i, 1, 2] * w
+                z = paths.point_p[i, 2] + point_R[i, 2, 0] * u + point_R[i, 2, 1] * v + point_R[i, 2, 2] * w
+            b = point_body[i]
+            body[n] = b
+            p_G[n, 0] = p_GB[b, 0] + R_GB[b, 0] * x + R_GB[b, 1] * y + R_GB[b, 2] * z
+            p_G[n, 1] = p_GB[b, 1] + R_GB[b, 3] * x + R_GB[b, 4] * y + R_GB[b, 5] * z
+            p_G[n, 2] = p_GB[b, 2] + R_GB[b, 6] * x + R_GB[b, 7] * y + R_GB[b, 8] * z
+            point[n] = i - first
+            n += 1
+        first_use = paths.first_wrap[m]
+        end_use = paths.first_wrap[m + 1]
+        wrapped = end_use > first_use
+        if wrapped:
+            n = wrap_path(
+                n, body, p_G, point, piece, last - first, first_use, end_use, wraps, space.R_GW, space.p_GW, space.wrap
+            )
+        # its pieces: length, and work of unit tension
+        low = paths.first_arm[m]
+        high = paths.first_arm[m + 1]
+        for k in range(low, high):
+            dL[arm_coordinate[k]] = 0.0
+        total = 0.0
+        for j in range(n - 1):
+            a = body[j]
+            b = body[j + 1]
+            x, y, z = p_G[j, 0], p_G[j, 1], p_G[j, 2]
+            u = p_G[j + 1, 0] - x
+            v = p_G[j + 1, 1] - y
+            w = p_G[j + 1, 2] - z
+            span = sqrt(u * u + v * v + w * w)
+            total += piece[j] if wrapped else span
+            if a == b or span == 0.0:
+                continue
+            u /= span
+            v /= span
+            w /= span
+            m0 = y * w - z * v
+            m1 = z * u - x * w
+            m2 = x * v - y * u
+            pair = a * n_bodies + b
+            for i in range(first_pair[pair], first_pair[pair + 1]):
+                k = pair_step[i]
+                rate = S[k, 0] * m0 + S[k, 1] * m1 + S[k, 2] * m2 + S[k, 3] * u + S[k, 4] * v + S[k, 5] * w
+                dL[pair_coordinate[i]] += pair_sign[i] * slope[k] * rate
+            for end in range(2):
+                i = first + point[j + end]
+                if i < first or point_kind[i] != POINT_MOVING:
+                    continue
+                b = point_body[i]
+                sign = 1.0 if end == 1 else -1.0
+                t0 = sign * (R_GB[b, 0] * u + R_GB[b, 3] * v + R_GB[b, 6] * w)
+                t1 = sign * (R_GB[b, 1] * u + R_GB[b, 4] * v + R_GB[b, 7] * w)
+                t2 = sign * (R_GB[b, 2] * u + R_GB[b, 5] * v + R_GB[b, 8] * w)
+                for axis in range(3):
+                    c = point_coordinate[i, axis]
+                    if c >= 0:
+                        _, rate, _ = evaluate_function(functions, point_function[i, axis], q[c])
+                        dL[c] += rate * (
+                            t0 * point_R[i, 0, axis] + t1 * point_R[i, 1, axis] + t2 * point_R[i, 2, axis]
+                        )
+        length[m] = total
+        for k in range(low, high):
+            arms[k] = -dL[arm_coordinate[k]]
 
 
 @kernel

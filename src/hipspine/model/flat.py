@@ -92,6 +92,7 @@ class FlatPaths(NamedTuple):
     first_pair: np.ndarray  # (n_bodies² + 1,)
     pair_step: np.ndarray
     pair_sign: np.ndarray  # +1.0 or -1.0
+    pair_coordinate: np.ndarray  # column of q that drives the step
     # sparsity of the moment arms: coordinates of path m are rows first_arm[m]:first_arm[m+1]
     first_arm: np.ndarray  # (n_paths + 1,)
     arm_coordinate: np.ndarray
@@ -392,6 +393,7 @@ def flatten_paths(model: Model, flat: FlatModel, paths: tuple[Path, ...]) -> tup
         first_pair=first_pair,
         pair_step=pair_step,
         pair_sign=pair_sign,
+        pair_coordinate=flat.tree.step_coordinate[pair_step],
         first_arm=_starts([len(a) for a in arms]),
         arm_coordinate=np.array([c for a in arms for c in a], dtype=np.int64),
     )
