@@ -39,7 +39,7 @@ def _touching(x, y, radius, distance):
     vx = x / distance
     vy = y / distance
     foot = radius * (radius / distance)
-    half_chord = math.sqrt(radius * radius - foot * foot)
+    half_chord = math.sqrt(max(radius * radius - foot * foot, 0.0))
     return (
         foot * vx - half_chord * vy,
         foot * vy + half_chord * vx,
@@ -90,7 +90,7 @@ def wrap_cylinder(p1, p2, radius, length, axis, sign, refine):
     axis, sign : int
         Half of the cylinder that may be wrapped: side `sign` of axis 0, 1 or 2; sign 0 means all of it.
     refine : bool
-        Slide the tangent points until the path leaves the surface smoothly: OpenSim does it on paths with several wraps.
+        Slide the tangent points until the path leaves the surface smoothly: for paths with several wraps.
 
     Returns
     -------

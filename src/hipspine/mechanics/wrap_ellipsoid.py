@@ -120,7 +120,10 @@ def _plane_of(radii, point):
 
 @kernel
 def _closest(radii, point, fallback):
-    """Point of the ellipsoid closest to `point`: Newton's method on the multiplier t. `fallback` if it does not settle."""
+    """Point of the ellipsoid closest to `point`; `fallback` if the iteration does not settle.
+
+    Newton's method on the Lagrange multiplier t.
+    """
     axis = _plane_of(radii, point)
     if axis >= 0:
         return _closest_in_plane(radii, point, axis)
@@ -366,25 +369,17 @@ def _on_section(centre, c, along_first, s, along_second, radii):
 
 
 @kernel
-def _arc_length(r1, r2, p1, p2, plane, height, radii, scale, one_sided):
-    """Length of the ellipse of the plane from r1 to r2, by chords; the long way if the short one runs back on itself."""
-    gap = norm(sub(r1, r2))
-    if gap / scale < CHORD:
-        return gap
-    chords = min(int(gap / scale / CHORD), MAX_CHORDS)
-    steepest = 0
-    for k in range(1, 3):
-        if abs(along(plane, k)) > abs(along(plane, steepest)):
-            steepest = k
-    lift = -height / along(plane, steepest)
-    centre = with_component((0.0, 0.0, 0.0), steepest, lift)
+def _section_length(centre, chords, r1, r2, p1, p2, radii, one_sided):
+    """Length of the plane section from r1 to r2, by chords at equal angles seen from `centre`.
+
+    On a one-sided ellipsoid it is the long way if the short one would run back on itself.
+    """
     first = unit(sub(r1, centre))
     second = unit(sub(r2, centre))
     angle = angle_from_cosine(dot(first, second))
     second = cross(unit(cross(first, second)), first)
     step = angle / chords
     if one_sided and chords > 1:
-        # Turning back at either end means that the wrap belongs on the other side of the ellipsoid.
         c = math.cos(step)
         s = math.sin(step)
         out1 = sub(_on_section(centre, c, first, s, second, radii), r1)
@@ -405,6 +400,28 @@ def _arc_length(r1, r2, p1, p2, plane, height, radii, scale, one_sided):
         length += norm(sub(there, here))
         here = there
     return length + norm(sub(r2, here))
+
+
+@kernel
+def _arc_length(r1, r2, p1, p2, plane, height, radii, scale, one_sided):
+    """Length of the way from r1 to r2 over the surface, within the plane."""
+    gap = norm(sub(r1, r2))
+    if gap / scale < CHORD:
+        return gap
+    chords = min(int(gap / scale / CHORD), MAX_CHORDS)
+    steepest = 0
+    for k in range(1, 3):
+        if abs(along(plane, k)) > abs(along(plane, steepest)):
+            steepest = k
+    # The section is seen from where the plane cuts the axis it is steepest to. That point may lie outside the surface;
+    # OpenSim's length is then sometimes NaN, and only then do we look from the centre of the section.
+    centre = with_component((0.0, 0.0, 0.0), steepest, -height / along(plane, steepest))
+    length = _section_length(centre, chords, r1, r2, p1, p2, radii, one_sided)
+    if math.isnan(length):
+        stretched = (plane[0] * radii[0] ** 2, plane[1] * radii[1] ** 2, plane[2] * radii[2] ** 2)
+        centre = add_scaled((0.0, 0.0, 0.0), -height / dot(plane, stretched), stretched)
+        length = _section_length(centre, chords, r1, r2, p1, p2, radii, one_sided)
+    return length
 
 
 @kernel
