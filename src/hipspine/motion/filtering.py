@@ -3,10 +3,10 @@
 Both filters here are Butterworth low-pass filters from the bilinear transform with the frequency warped back (an analog
 frequency w becomes tan(w step / 2)), run forward and then backward, so that all phase shifts cancel.
 
-- `lowpass_like_opensim`: third order, the cut-off of each single pass (the two passes together leave 1/2 of the amplitude
-  there), the first three values of each pass copied unfiltered (Signal::LowpassIIR in OpenSim/Common).
+- `lowpass_like_opensim`: third order, the cut-off of each single pass (the two passes together leave 1/2 of the
+  amplitude there), the first three values of each pass copied unfiltered (Signal::LowpassIIR in OpenSim/Common).
 - `lowpass_zero_phase`: second order, cut-off corrected so that both passes together leave 1/sqrt(2) of the amplitude at
-  the frequency asked for [winter2009, ch. 3]; ends continued by point reflection, each pass started in its steady state.
+  the frequency asked for [winter2009, ch. 3]; ends continued by point reflection, each pass started at rest.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hipspine.motion.padding import pad_point_reflected
 
 Array = NDArray[np.float64]
 
-# Two equal passes of a filter with |H|^2 = 1 / (1 + x^4) leave 1/sqrt(2) where x^4 = sqrt(2) - 1 [winter2009, eq. 3.16].
+# Two passes of a filter with |H|^2 = 1 / (1 + x^4) leave 1/sqrt(2) where x^4 = sqrt(2) - 1 [winter2009, ch. 3].
 TWO_PASS_CORRECTION = (2.0**0.5 - 1.0) ** 0.25
 
 # The second-order filter forgets its start as exp(-2 pi f t / sqrt(2)), f being the single-pass cut-off (1.25 times the
@@ -121,7 +121,8 @@ def _finite_samples(values: ArrayLike, at_least: int) -> Array:
     y = np.asarray(values, dtype=float)
     if y.ndim < 1 or len(y) < at_least:
         raise DataError(
-            f"{len(y) if y.ndim else 0} samples are too few to filter: at least {at_least} are needed; use a longer recording."
+            f"{len(y) if y.ndim else 0} samples are too few to filter: at least {at_least} are needed; "
+            "use a longer recording."
         )
     if not np.isfinite(y).all():
         row = int(np.argwhere(~np.isfinite(y))[0][0])

@@ -2,12 +2,12 @@
 
 Three recipes, each a short list of steps:
 
-- `prepare_motion`, the default: filter at the recorded rate without shifting in time, one quintic spline, the frames asked for;
+- `prepare_motion`, the default: filter at the recorded rate without shifting in time, one quintic spline, any frames;
 - `prepare_like_opensim_inverse_dynamics`: what OpenSim's InverseDynamicsTool computes with, row for row;
 - `prepare_like_opensim_analyze`: the same for AnalyzeTool (static optimisation, joint reactions, muscle analysis).
 
-docs/theory/signals.md states OpenSim's rules and where they come from. All steps are linear and act column by column, so
-degrees or radians, and the order of columns, do not matter to them.
+docs/theory/signals.md states OpenSim's rules and where they come from. All steps are linear and act column by column,
+so degrees or radians, and the order of columns, do not matter to them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hipspine.motion.differentiation import rate_at_samples
 from hipspine.motion.filtering import lowpass_like_opensim, lowpass_zero_phase, require_cutoff
 from hipspine.motion.padding import pad_point_reflected
 from hipspine.motion.resampling import resample_like_opensim, uniform_grid
-from hipspine.motion.splines import checked_samples, natural_spline
+from hipspine.motion.splines import checked_samples, derivatives_at_samples, natural_spline
 
 Array = NDArray[np.float64]
 
@@ -75,16 +75,16 @@ def prepare_motion(
     Raises
     ------
     DataError
-        Fewer than six rows, times that do not increase, values that are not finite, a cut-off that the rate of the record
-        or its widest gap cannot carry, frames outside the record.
+        Fewer than six rows, times that do not increase, values that are not finite, a cut-off that the rate of the
+        record or its widest gap cannot carry, frames outside the record.
     """
     t, values = checked_samples(time, q, at_least=6, purpose="speeds and accelerations")
-    wanted = t if frames is None else np.atleast_1d(np.array(frames, dtype=float))
+    wanted = t.copy() if frames is None else np.atleast_1d(np.array(frames, dtype=float))
     outside = ~((wanted >= t[0]) & (wanted <= t[-1]))
     if outside.any():
         raise DataError(
-            f"A frame at {wanted[outside][0]:.6g} s was asked for, but the motion runs from {t[0]:.6g} s to {t[-1]:.6g} s. "
-            "Ask for times within it."
+            f"A frame at {wanted[outside][0]:.6g} s was asked for, but the motion runs from {t[0]:.6g} s to "
+            f"{t[-1]:.6g} s. Ask for times within it."
         )
     if cutoff is None:
         spline = natural_spline(t, values)
@@ -96,6 +96,67 @@ def prepare_motion(
         spline = natural_spline(record.time, lowpass_zero_phase(record.values, record.step, cutoff))
     position, speed, acceleration = spline.with_derivatives(wanted)
     return PreparedMotion(wanted, position, speed, acceleration, np.ones(len(wanted), dtype=bool))
+
+
+@dataclass(frozen=True)
+class OpenSimRecord:
+    """A recorded motion after the steps that OpenSim's tools share; make it once for several analyses of one motion.
+
+    Attributes
+    ----------
+    time : (n_rows,)
+        s; the padded, possibly resampled grid, or the recorded times where nothing was filtered.
+    q : (n_rows, n_coordinates)
+        rad or m.
+    recorded : (first, last)
+        Times between which the motion was really recorded, s.
+    """
+
+    time: Array
+    q: Array
+    recorded: tuple[float, float]
+
+
+def record_like_opensim(time: ArrayLike, q: ArrayLike, cutoff: float | None) -> OpenSimRecord:
+    """Pad, resample and filter as InverseDynamicsTool and AnalyzeTool both do.
+
+    Parameters
+    ----------
+    time : (n_rows,)
+        Times of the coordinates file, as read, s.
+    q : (n_rows, n_coordinates)
+        rad or m.
+    cutoff : float or None
+        `lowpass_cutoff_frequency_for_coordinates`, Hz; None or a negative number (OpenSim's -1): the record as it is,
+        neither padded nor resampled.
+
+    Raises
+    ------
+    DataError
+        Fewer than six rows, times that do not increase, values that are not finite, a cut-off that the record cannot
+        carry.
+    """
+    t, values = checked_samples(time, q, at_least=6, purpose="speeds and accelerations")
+    recorded = (float(t[0]), float(t[-1]))
+    if cutoff is None or cutoff < 0:
+        return OpenSimRecord(t.copy(), values.copy(), recorded)
+    n_pad = len(t) // 2
+    record = resample_like_opensim(pad_point_reflected(t, n_pad), pad_point_reflected(values, n_pad))
+    return OpenSimRecord(record.time, lowpass_like_opensim(record.values, record.step, cutoff), recorded)
+
+
+def inverse_dynamics_rows(record: OpenSimRecord, window: tuple[float, float] | None = None) -> PreparedMotion:
+    """Rows as InverseDynamicsTool computes them: qd and qdd are two derivatives of one quintic spline."""
+    rows = rows_like_opensim(record.time, window)
+    speed, acceleration = derivatives_at_samples(record.time, record.q)
+    return _prepared(record, rows, speed, acceleration)
+
+
+def analyze_rows(record: OpenSimRecord, window: tuple[float, float] | None = None) -> PreparedMotion:
+    """Rows as AnalyzeTool computes them: qdd is the derivative of a second quintic spline, through the speeds."""
+    rows = rows_like_opensim(record.time, window)
+    speed = rate_at_samples(record.time, record.q)
+    return _prepared(record, rows, speed, rate_at_samples(record.time, speed))
 
 
 def prepare_like_opensim_inverse_dynamics(
@@ -113,8 +174,8 @@ def prepare_like_opensim_inverse_dynamics(
         `lowpass_cutoff_frequency_for_coordinates`, Hz; None or a negative number (OpenSim's -1): no padding, no
         resampling, no filter.
     window : (start, end), optional
-        `time_range`, s. Rows run from the last row at or before `start` to the last row at or before `end`, of the padded
-        and resampled record; None: the whole of it, padding included.
+        `time_range`, s. Rows run from the last row at or before `start` to the last row at or before `end`, of the
+        padded and resampled record; None: the whole of it, padding included.
 
     Returns
     -------
@@ -126,11 +187,7 @@ def prepare_like_opensim_inverse_dynamics(
     DataError
         Faults of the record, a cut-off it cannot carry, a window without rows.
     """
-    record_time, filtered, recorded = _record_like_opensim(time, q, cutoff)
-    rows = rows_like_opensim(record_time, window)
-    wanted = record_time[rows]
-    position, speed, acceleration = natural_spline(record_time, filtered).with_derivatives(wanted)
-    return PreparedMotion(wanted, position, speed, acceleration, _measured(wanted, recorded))
+    return inverse_dynamics_rows(record_like_opensim(time, q, cutoff), window)
 
 
 def prepare_like_opensim_analyze(
@@ -138,11 +195,11 @@ def prepare_like_opensim_analyze(
 ) -> PreparedMotion:
     """What OpenSim's AnalyzeTool computes with when it is given a coordinates file.
 
-    q are the filtered rows, qd the first derivative of their quintic spline at the same rows, and qdd the first derivative
-    of another quintic spline through qd, both splines through the whole padded record (StaticOptimization asks for qdd;
-    joint reactions and muscle analysis do not). Still the caller's, since they need the model: a coordinate that the file
-    lacks is 0 here (not its default), and models with constraints or clamped coordinates are assembled at each row, which
-    changes q but neither qd nor qdd.
+    q are the filtered rows, qd the first derivative of their quintic spline at the same rows, and qdd the first
+    derivative of another quintic spline through qd, both splines through the whole padded record (StaticOptimization
+    asks for qdd; joint reactions and muscle analysis do not). Still the caller's, since they need the model: a
+    coordinate that the file lacks is 0 here (not its default), and models with constraints or clamped coordinates are
+    assembled at each row, which changes q but neither qd nor qdd.
 
     Parameters
     ----------
@@ -156,12 +213,7 @@ def prepare_like_opensim_analyze(
     DataError
         Faults of the record, a cut-off it cannot carry, a window without rows.
     """
-    record_time, filtered, recorded = _record_like_opensim(time, q, cutoff)
-    rows = rows_like_opensim(record_time, window)
-    speed = rate_at_samples(record_time, filtered)
-    acceleration = rate_at_samples(record_time, speed)
-    wanted = record_time[rows]
-    return PreparedMotion(wanted, filtered[rows], speed[rows], acceleration[rows], _measured(wanted, recorded))
+    return analyze_rows(record_like_opensim(time, q, cutoff), window)
 
 
 def rows_like_opensim(time: ArrayLike, window: tuple[float, float] | None) -> slice:
@@ -197,20 +249,11 @@ def rows_like_opensim(time: ArrayLike, window: tuple[float, float] | None) -> sl
     return slice(first, last + 1)
 
 
-def _record_like_opensim(time: ArrayLike, q: ArrayLike, cutoff: float | None) -> tuple[Array, Array, tuple[float, float]]:
-    """Padded, resampled and filtered record, and the first and last recorded time."""
-    t, values = checked_samples(time, q, at_least=6, purpose="speeds and accelerations")
-    recorded = (float(t[0]), float(t[-1]))
-    if cutoff is None or cutoff < 0:
-        return t, values, recorded
-    n_pad = len(t) // 2
-    record = resample_like_opensim(pad_point_reflected(t, n_pad), pad_point_reflected(values, n_pad))
-    return record.time, lowpass_like_opensim(record.values, record.step, cutoff), recorded
-
-
-def _measured(time: Array, recorded: tuple[float, float]) -> NDArray[np.bool_]:
-    slack = 1e-9  # s: rows that were summed step by step, or written with 8 decimals, may miss the end by rounding
-    return (time >= recorded[0] - slack) & (time <= recorded[1] + slack)
+def _prepared(record: OpenSimRecord, rows: slice, speed: Array, acceleration: Array) -> PreparedMotion:
+    time = record.time[rows].copy()
+    slack = 1e-9  # s: rows that were summed step by step may miss the recorded ends by rounding
+    measured = (time >= record.recorded[0] - slack) & (time <= record.recorded[1] + slack)
+    return PreparedMotion(time, record.q[rows].copy(), speed[rows].copy(), acceleration[rows].copy(), measured)
 
 
 def _require_no_wide_gap(time: Array, cutoff: float) -> None:
@@ -219,6 +262,6 @@ def _require_no_wide_gap(time: Array, cutoff: float) -> None:
     widest = int(gaps.argmax())
     if gaps[widest] >= 0.5 / cutoff:
         raise DataError(
-            f"Between {time[widest]:.6g} s and {time[widest + 1]:.6g} s nothing was recorded for {gaps[widest]:.3g} s, longer "
-            f"than half a period of the {cutoff:g} Hz cut-off. Cut the recording there, or lower the cut-off."
+            f"Between {time[widest]:.6g} s and {time[widest + 1]:.6g} s nothing was recorded for {gaps[widest]:.3g} s, "
+            f"longer than half a period of the {cutoff:g} Hz cut-off. Cut the recording there, or lower the cut-off."
         )

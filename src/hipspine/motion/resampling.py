@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hipspine.motion.splines import checked_samples, natural_spline
+from hipspine.motion.splines import checked_samples, interpolate
 
 Array = NDArray[np.float64]
 
@@ -79,7 +79,7 @@ def resample_like_opensim(time: ArrayLike, values: ArrayLike) -> UniformRecord:
     most = int((t[-1] - t[0]) / step) + 3
     grid = np.add.accumulate(np.concatenate((t[:1], np.full(most, step))))
     grid = grid[grid <= t[-1]]
-    return UniformRecord(grid, natural_spline(t, y, 5)(grid), step, interpolated=True)
+    return UniformRecord(grid, interpolate(t, y, grid), step, interpolated=True)
 
 
 def uniform_grid(time: ArrayLike, values: ArrayLike) -> UniformRecord:
@@ -109,4 +109,4 @@ def uniform_grid(time: ArrayLike, values: ArrayLike) -> UniformRecord:
         return UniformRecord(straight, y, slope, interpolated=False)
     n_steps = int(np.ceil((t[-1] - t[0]) / np.median(np.diff(t)) - 1e-9))
     grid = np.linspace(t[0], t[-1], n_steps + 1)
-    return UniformRecord(grid, natural_spline(t, y, 5)(grid), float(t[-1] - t[0]) / n_steps, interpolated=True)
+    return UniformRecord(grid, interpolate(t, y, grid), float(t[-1] - t[0]) / n_steps, interpolated=True)

@@ -5,9 +5,9 @@ derivative smallest [reinsch1967, woltring1986]. It is a polynomial between neig
 derivatives, and derivatives m to 2m - 2 vanish at both ends, so it goes on as a polynomial of degree m - 1 outside.
 OpenSim's GCVSpline with no smoothing is this curve: degree 3 (m = 2) for external forces, degree 5 (m = 3) for motion.
 
-Method. Between two samples the curve is fixed by its value and first m - 1 derivatives at both (Hermite data). The values
-are given; the derivatives are the unknowns, m - 1 per sample, and continuity of derivatives m to 2m - 2 gives as many
-equations. Ordered sample by sample the system is banded and is solved once for all columns. Derivatives are counted per
+Method. Between two samples the curve is fixed by its value and first m - 1 derivatives at both (Hermite data). The
+values are given; the derivatives are the unknowns, m - 1 per sample, and continuity of derivatives m to 2m - 2 gives as
+many equations. Ordered sample by sample the system is banded and is solved once for all columns. Derivatives count per
 mean step, so that all unknowns have the size of the data and the system stays well conditioned.
 """
 
@@ -24,15 +24,15 @@ from hipspine.errors import DataError
 
 Array = NDArray[np.float64]
 
-DEGREES = (1, 3, 5, 7)
+DEGREES = (3, 5, 7)
 
 
 @dataclass(frozen=True)
 class NaturalSpline:
     """A natural spline through samples, ready for cheap repeated evaluation.
 
-    Piece p is the polynomial sum_k coefficients[p, k] (t - starts[p])^k. Piece 0 lies before the first sample, piece i
-    between samples i - 1 and i, the last piece after the last sample; `np.searchsorted(knots, t, "right")` names the piece.
+    Piece p is the polynomial sum_k coefficients[k, p] (t - starts[p])^k. Piece 0 lies before the first sample, piece i
+    between samples i - 1 and i, the last piece after the last sample: `np.searchsorted(knots, t, "right")` finds it.
 
     Attributes
     ----------
@@ -40,8 +40,8 @@ class NaturalSpline:
         Sample times, s.
     starts : (n_samples + 1,)
         Time from which each piece is counted, s.
-    coefficients : (n_samples + 1, degree + 1, n_columns)
-        Ascending powers, unit of the samples per s^k.
+    coefficients : (degree + 1, n_samples + 1, n_columns)
+        Ascending powers k, unit of the samples per s^k.
     shape : tuple of int
         Shape of one sample: () for a single signal, (n_columns,) for a table.
     """
@@ -53,7 +53,7 @@ class NaturalSpline:
 
     @property
     def degree(self) -> int:
-        return self.coefficients.shape[1] - 1
+        return len(self.coefficients) - 1
 
     def __call__(self, times: ArrayLike, derivative: int = 0) -> Array:
         """Values, or a derivative, at any times.
@@ -79,7 +79,7 @@ class NaturalSpline:
             raise DataError("A spline was asked for values at times that are not finite numbers in one dimension.")
         piece = np.searchsorted(self.knots, t, side="right")
         ahead = (t - self.starts[piece])[:, None]
-        powers = [self.coefficients[piece, k] for k in range(self.degree + 1)]
+        powers = [power.take(piece, axis=0) for power in self.coefficients]
         return tuple(_horner(powers, ahead, order).reshape(len(t), *self.shape) for order in derivatives)
 
 
@@ -103,7 +103,7 @@ def natural_spline(times: ArrayLike, values: ArrayLike, degree: int = 5) -> Natu
         Strictly increasing, s; steps may differ.
     values : (n_samples,) or (n_samples, n_columns)
         One signal or a table of signals, any unit.
-    degree : 1, 3, 5 or 7
+    degree : 3, 5 or 7
         3 is the natural cubic, 5 the natural quintic.
 
     Raises
@@ -111,33 +111,94 @@ def natural_spline(times: ArrayLike, values: ArrayLike, degree: int = 5) -> Natu
     DataError
         Fewer than degree + 1 samples, times that do not increase, values that are not finite.
     """
+    t, hermite, step, shape = _hermite_data(times, values, degree)
+    half, n, n_columns = hermite.shape
+    # Monomial coefficients of each piece: first counted in its own length, then in seconds.
+    scaled = hermite * step.mean() ** -np.arange(float(half))[:, None, None]  # derivatives per s^k
+    length = step[:, None] ** np.arange(float(2 * half))[:, None, None]
+    ends = np.concatenate((scaled[:, :-1] * length[:half], scaled[:, 1:] * length[:half]))
+    coefficients = np.zeros((2 * half, n + 1, n_columns))
+    inside = _monomials_from_ends(half) @ ends.reshape(2 * half, -1)
+    np.divide(inside.reshape(ends.shape), length, out=coefficients[:, 1:-1])
+    for order in range(half):  # outside: the end values and their derivatives below m; all others are zero
+        coefficients[order, 0] = scaled[order, 0] / factorial(order)
+        coefficients[order, -1] = scaled[order, -1] / factorial(order)
+    return NaturalSpline(
+        knots=t.copy(), starts=np.concatenate((t[:1], t[:-1], t[-1:])), coefficients=coefficients, shape=shape
+    )
+
+
+def derivatives_at_samples(times: ArrayLike, values: ArrayLike, degree: int = 5) -> tuple[Array, ...]:
+    """Derivatives 1 .. (degree - 1) / 2 of the natural spline at its own samples, without building the spline.
+
+    Parameters
+    ----------
+    times, values, degree
+        As in `natural_spline`.
+
+    Returns
+    -------
+    tuple of (n_samples, ...)
+        For degree 5 the rate and the rate of the rate; for degree 3 the rate alone.
+
+    Raises
+    ------
+    DataError
+        As `natural_spline`.
+    """
+    t, hermite, step, shape = _hermite_data(times, values, degree)
+    unit = step.mean()
+    return tuple((hermite[k] / unit**k).reshape(len(t), *shape) for k in range(1, len(hermite)))
+
+
+def interpolate(times: ArrayLike, values: ArrayLike, wanted: ArrayLike, degree: int = 5) -> Array:
+    """Values of the natural spline at times within the samples, for a single use (cheaper than building the spline).
+
+    Parameters
+    ----------
+    times, values, degree
+        As in `natural_spline`.
+    wanted : (n_times,)
+        s, none before the first or after the last sample.
+
+    Returns
+    -------
+    (n_times, ...)
+
+    Raises
+    ------
+    DataError
+        As `natural_spline`; also if a wanted time lies outside the samples.
+    """
+    t, hermite, step, shape = _hermite_data(times, values, degree)
+    at = np.asarray(wanted, dtype=float)
+    if not ((at >= t[0]) & (at <= t[-1])).all():
+        raise DataError(f"Values were wanted outside the samples, which run from {t[0]:.6g} s to {t[-1]:.6g} s.")
+    half, mean = len(hermite), step.mean()
+    piece = np.clip(np.searchsorted(t, at, side="right") - 1, 0, len(step) - 1)
+    length = step[piece]
+    fraction = (at - t[piece]) / length
+    weight = _monomials_from_ends(half).T @ fraction ** np.arange(2.0 * half)[:, None]  # (2 half, n_times)
+    total = np.zeros((len(at), hermite.shape[2]))
+    for order in range(half):
+        scale = (length / mean) ** order
+        total += (weight[order] * scale)[:, None] * hermite[order].take(piece, axis=0)
+        total += (weight[half + order] * scale)[:, None] * hermite[order].take(piece + 1, axis=0)
+    return total.reshape(len(at), *shape)
+
+
+def _hermite_data(times: ArrayLike, values: ArrayLike, degree: int) -> tuple[Array, Array, Array, tuple[int, ...]]:
+    """Sample times, derivatives 0 .. half - 1 per mean step (half, n_samples, n_columns), steps, shape of a sample."""
     if degree not in DEGREES:
-        raise DataError(f"A natural spline has degree 1, 3, 5 or 7, not {degree}.")
+        raise DataError(f"A natural spline has degree 3, 5 or 7, not {degree}.")
     t, y = checked_samples(times, values, at_least=degree + 1, purpose=f"a spline of degree {degree}")
     columns = y.reshape(len(t), -1)
     half = (degree + 1) // 2
     step = np.diff(t)
-    unit = float(step.mean())
-    hermite = np.empty((len(t), half, columns.shape[1]))  # derivative k times unit^k at each sample
-    hermite[:, 0] = columns
-    if half > 1:
-        hermite[:, 1:] = _derivatives_at_samples(step / unit, columns, half)
-
-    # Monomial coefficients of each piece, first in units of its own length, then of seconds.
-    length = (step / unit)[:, None, None]
-    scaled = length ** np.arange(half)[None, :, None]
-    ends = np.concatenate((hermite[:-1] * scaled, hermite[1:] * scaled), axis=1)  # (intervals, 2 half, columns)
-    inside = np.einsum("kj,ijc->ikc", _monomials_from_ends(half), ends)
-    inside /= step[:, None, None] ** np.arange(2 * half)[None, :, None]
-
-    outside = np.zeros((2, 2 * half, columns.shape[1]))
-    order = np.arange(half)
-    taylor = np.array([1.0 / factorial(k) for k in order]) / unit**order
-    outside[0, :half] = hermite[0] * taylor[:, None]
-    outside[1, :half] = hermite[-1] * taylor[:, None]
-    coefficients = np.concatenate((outside[:1], inside, outside[1:]))
-    starts = np.concatenate((t[:1], t[:-1], t[-1:]))
-    return NaturalSpline(knots=t, starts=starts, coefficients=coefficients, shape=y.shape[1:])
+    hermite = np.empty((half, *columns.shape))
+    hermite[0] = columns
+    hermite[1:] = _derivatives_per_mean_step(step / step.mean(), columns, half)
+    return t, hermite, step, y.shape[1:]
 
 
 def checked_samples(times: ArrayLike, values: ArrayLike, at_least: int, purpose: str) -> tuple[Array, Array]:
@@ -154,14 +215,17 @@ def checked_samples(times: ArrayLike, values: ArrayLike, at_least: int, purpose:
     purpose : str
         For the message, such as "a spline of degree 5".
     """
-    t = np.array(times, dtype=float)
-    y = np.array(values, dtype=float)
+    t = np.asarray(times, dtype=float)
+    y = np.asarray(values, dtype=float)
     if t.ndim != 1 or y.ndim < 1 or len(y) != len(t):
         raise DataError(
-            f"Times of shape {t.shape} and values of shape {y.shape} do not fit: one time per row of values was expected."
+            f"Times of shape {t.shape} and values of shape {y.shape} do not fit: "
+            "one time per row of values was expected."
         )
     if len(t) < at_least:
-        raise DataError(f"{len(t)} rows are too few for {purpose}: at least {at_least} are needed; use a longer recording.")
+        raise DataError(
+            f"{len(t)} rows are too few for {purpose}: at least {at_least} are needed; use a longer recording."
+        )
     if not np.isfinite(t).all():
         row = int(np.argmin(np.isfinite(t)))
         raise DataError(f"The time of row {row} (counted from 0) is not a finite number; mend or cut that row.")
@@ -209,7 +273,7 @@ def _higher_derivatives_from_ends(half: int) -> tuple[Array, Array]:
     return at_start, at_end
 
 
-def _derivatives_at_samples(length: Array, values: Array, half: int) -> Array:
+def _derivatives_per_mean_step(length: Array, values: Array, half: int) -> Array:
     """Derivatives 1 .. half - 1 at every sample, time counted in mean steps.
 
     At each sample, derivatives half .. 2 half - 2 of the piece before and of the piece after must agree; at the two
@@ -223,9 +287,9 @@ def _derivatives_at_samples(length: Array, values: Array, half: int) -> Array:
 
     Returns
     -------
-    (n_samples, half - 1, n_columns)
+    (half - 1, n_samples, n_columns)
     """
-    from scipy.linalg import solve_banded  # imported here: 0.1 s that a command which needs no spline should not pay
+    from scipy.linalg.lapack import dgbsv  # imported here: 0.1 s that a command which needs no spline should not pay
 
     n, unknown = len(values), half - 1
     at_start, at_end = _higher_derivatives_from_ends(half)
@@ -239,27 +303,27 @@ def _derivatives_at_samples(length: Array, values: Array, half: int) -> Array:
     before = np.zeros((n, unknown, unknown))
     here = np.zeros((n, unknown, unknown))
     after = np.zeros((n, unknown, unknown))
-    right_side = np.zeros((n, unknown, values.shape[1]))
     before[1:] += from_left[:, :, 1:half]
     here[1:] += from_left[:, :, half + 1 :]
     here[:-1] -= from_right[:, :, 1:half]
     after[:-1] -= from_right[:, :, half + 1 :]
     # The two value columns of each matrix cancel exactly (a constant has no derivatives), so only differences enter:
     # an offset of the data changes nothing.
-    rise = np.diff(values, axis=0)[:, None, :]
-    right_side[1:] -= from_left[:, :, half, None] * rise
-    right_side[:-1] += from_right[:, :, half, None] * rise
+    rise = np.diff(values, axis=0)
+    right_side = np.zeros((n * unknown, values.shape[1]), order="F")
+    for row in range(unknown):
+        right_side[row + unknown :: unknown] -= from_left[:, row, half, None] * rise
+        right_side[row:-unknown:unknown] += from_right[:, row, half, None] * rise
 
     width = 2 * unknown - 1  # furthest unknown that an equation sees
-    bands = np.zeros((2 * width + 1, n * unknown))
+    bands = np.zeros((3 * width + 1, n * unknown), order="F")  # the first `width` rows are room for pivoting
     for row in range(unknown):
         for column in range(unknown):
             for shift, block in ((-1, before), (0, here), (1, after)):
-                offset = shift * unknown + column - row
                 first, last = max(0, -shift), n - max(0, shift)
-                where = (np.arange(first, last) + shift) * unknown + column
-                bands[width - offset, where] = block[first:last, row, column]
-    solution = solve_banded(
-        (width, width), bands, right_side.reshape(n * unknown, -1), overwrite_ab=True, overwrite_b=True, check_finite=False
-    )
-    return solution.reshape(n, unknown, -1)
+                into = slice((first + shift) * unknown + column, (last + shift - 1) * unknown + column + 1, unknown)
+                bands[2 * width - shift * unknown - column + row, into] = block[first:last, row, column]
+    _, _, solution, failed = dgbsv(width, width, bands, right_side, overwrite_ab=True, overwrite_b=True)
+    if failed:
+        raise DataError("No spline passes through these samples: their times differ too unevenly to be told apart.")
+    return np.stack([solution[row::unknown] for row in range(unknown)])
