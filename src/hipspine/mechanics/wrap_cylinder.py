@@ -27,7 +27,9 @@ from hipspine.mechanics.wrap_vectors import (
 PARALLEL = 2e-13  # squared sine below which two lines count as parallel (OpenSim's round-off error)
 PLANE_EPSILON = 1e-5  # a tangent line this parallel to the plane (per 20 m of line) is not slid
 SLIDE_LIMIT = 10.0  # m: tangent points are looked for this far along the axis, either way
-TANGENCY = math.radians(0.1)  # several wraps: tangent points are slid until the path bends by less than this
+SINE_TANGENCY = math.sin(
+    math.radians(0.1)
+)  # several wraps: tangent points are slid until the path bends by less than this
 MAX_SLIDES = 100
 SPIRAL_STEP = 0.002  # m: spacing of the spiral's points; the second one judges tangency
 SLIDE_GAIN = 1.5  # each slide goes this far beyond the point that looks right
@@ -62,19 +64,33 @@ def _slid_to_plane(rx, ry, rz, normal, offset):
 
 
 @kernel
-def _slid_to_tangency(p, rx, ry, rz, wx, wy, wz):
-    """Height of tangent point r after one correction towards the line from p to the next spiral point w."""
-    bend = math.acos(unit((rx - p[0], ry - p[1], rz - p[2]))[2]) - math.acos(unit((wx - rx, wy - ry, wz - rz))[2])
-    if not abs(bend) > TANGENCY:
-        return False, rz
+def _bends(flat_in, rise_in, flat_on, rise_on):
+    """True where the path turns by more than TANGENCY at a tangent point, in its slope to the axis.
+
+    Arguments are the lengths across and along the axis of the straight piece and of the first step on the surface.
+    """
+    sine = flat_in * rise_on - rise_in * flat_on
+    cosine = rise_in * rise_on + flat_in * flat_on
+    sizes = (flat_in * flat_in + rise_in * rise_in) * (flat_on * flat_on + rise_on * rise_on)
+    return sine * sine > SINE_TANGENCY * SINE_TANGENCY * sizes or (cosine < 0.0 and sizes > 0.0)
+
+
+@kernel
+def _way_across(p, rx, ry, wx, wy):
+    """Seen along the axis: how far along the line from p to w its point nearest r lies, and that line's length."""
     dx = wx - p[0]
     dy = wy - p[1]
-    dz = wz - p[2]
     flat = dx * dx + dy * dy
-    if flat <= PARALLEL * (flat + dz * dz) or wz == p[2]:
-        return False, rz
-    fraction = ((rx - p[0]) * dx + (ry - p[1]) * dy) / flat
-    return True, rz + SLIDE_GAIN * (p[2] + fraction * dz - rz)
+    return ((rx - p[0]) * dx + (ry - p[1]) * dy) / flat, flat
+
+
+@kernel
+def _slid(z, p_z, w_z, share, flat):
+    """New height of a tangent point: SLIDE_GAIN of the way to the line from p to the spiral point w."""
+    rise = w_z - p_z
+    if flat <= PARALLEL * (flat + rise * rise) or rise == 0.0:
+        return z
+    return z + SLIDE_GAIN * (p_z + share * rise - z)
 
 
 @kernel
@@ -215,25 +231,37 @@ def wrap_cylinder(p1, p2, radius, length, axis, sign, refine):
     run = radius * turn
     rise = r2z - r1z
     arc = math.sqrt(run * run + rise * rise)
+    in1 = math.sqrt((r1x - x1) * (r1x - x1) + (r1y - y1) * (r1y - y1))
+    in2 = math.sqrt((r2x - x2) * (r2x - x2) + (r2y - y2) * (r2y - y2))
+    steps = 0
+    t = share1 = share2 = flat1 = flat2 = on1 = on2 = 0.0
     while rounds > 0:
         rounds -= 1
-        steps = int(arc / SPIRAL_STEP)
-        if steps < 2:
+        steps_now = int(arc / SPIRAL_STEP)
+        if steps_now < 2:
             break
-        t = 1.0 / steps
-        c = math.cos(t * turn)
-        s = math.sin(t * turn)
-        slid1, z1_new = _slid_to_tangency(p1, r1x, r1y, r1z, c * r1x - s * r1y, s * r1x + c * r1y, r1z + t * rise)
-        c = math.cos((1.0 - t) * turn)
-        s = math.sin((1.0 - t) * turn)
-        # The far spiral point starts from the near tangent point as just slid (OpenSim 4.6), with the old rise.
-        slid2, z2_new = _slid_to_tangency(
-            p2, r2x, r2y, r2z, c * r1x - s * r1y, s * r1x + c * r1y, z1_new + (1.0 - t) * rise
-        )
-        if not slid1 and not slid2:
+        if steps_now != steps:  # across the axis nothing moves while the points slide
+            steps = steps_now
+            t = 1.0 / steps
+            c = math.cos(t * turn)
+            s = math.sin(t * turn)
+            w1x, w1y = c * r1x - s * r1y, s * r1x + c * r1y
+            share1, flat1 = _way_across(p1, r1x, r1y, w1x, w1y)
+            on1 = math.sqrt((w1x - r1x) * (w1x - r1x) + (w1y - r1y) * (w1y - r1y))
+            c = math.cos((1.0 - t) * turn)
+            s = math.sin((1.0 - t) * turn)
+            w2x, w2y = c * r1x - s * r1y, s * r1x + c * r1y
+            share2, flat2 = _way_across(p2, r2x, r2y, w2x, w2y)
+            on2 = math.sqrt((w2x - r2x) * (w2x - r2x) + (w2y - r2y) * (w2y - r2y))
+        bends1 = _bends(in1, r1z - z1, on1, t * rise)
+        if bends1:
+            r1z = _slid(r1z, z1, r1z + t * rise, share1, flat1)
+        w2z = r1z + (1.0 - t) * rise  # from the near tangent point as just slid, with the old rise: OpenSim 4.6
+        bends2 = _bends(in2, r2z - z2, on2, w2z - r2z)
+        if bends2:
+            r2z = _slid(r2z, z2, w2z, share2, flat2)
+        if not bends1 and not bends2:
             break
-        r1z = z1_new
-        r2z = z2_new
         rise = r2z - r1z
         arc = math.sqrt(run * run + rise * rise)
     return status, (r1x, r1y, r1z), (r2x, r2y, r2z), arc

@@ -86,23 +86,28 @@ def workspace(rows: int, uses: int) -> Workspace:
 
 
 @kernel
-def _to_local(R, origin, point):
-    """Ground position in the frame with axes `R` (columns) and `origin`."""
-    x = point[0] - origin[0]
-    y = point[1] - origin[1]
-    z = point[2] - origin[2]
+def _at(p_G, j):
+    return p_G[j, 0], p_G[j, 1], p_G[j, 2]
+
+
+@kernel
+def _to_local(R_GW, p_GW, w, point):
+    """Ground position in the frame of wrap object w."""
+    x = point[0] - p_GW[w, 0]
+    y = point[1] - p_GW[w, 1]
+    z = point[2] - p_GW[w, 2]
     return (
-        R[0, 0] * x + R[1, 0] * y + R[2, 0] * z,
-        R[0, 1] * x + R[1, 1] * y + R[2, 1] * z,
-        R[0, 2] * x + R[1, 2] * y + R[2, 2] * z,
+        R_GW[w, 0, 0] * x + R_GW[w, 1, 0] * y + R_GW[w, 2, 0] * z,
+        R_GW[w, 0, 1] * x + R_GW[w, 1, 1] * y + R_GW[w, 2, 1] * z,
+        R_GW[w, 0, 2] * x + R_GW[w, 1, 2] * y + R_GW[w, 2, 2] * z,
     )
 
 
 @kernel
-def _to_ground(R, origin, p, out):
-    out[0] = origin[0] + R[0, 0] * p[0] + R[0, 1] * p[1] + R[0, 2] * p[2]
-    out[1] = origin[1] + R[1, 0] * p[0] + R[1, 1] * p[1] + R[1, 2] * p[2]
-    out[2] = origin[2] + R[2, 0] * p[0] + R[2, 1] * p[1] + R[2, 2] * p[2]
+def _to_ground(R_GW, p_GW, w, p, p_G, j):
+    """Write a position in the frame of wrap object w to row j of the path."""
+    for i in range(3):
+        p_G[j, i] = p_GW[w, i] + R_GW[w, i, 0] * p[0] + R_GW[w, i, 1] * p[1] + R_GW[w, i, 2] * p[2]
 
 
 @kernel
@@ -123,7 +128,7 @@ def wrap_segment(p1, p2, kind, dims, axis, sign, method, refine, work):
         return wrap_cylinder(p1, p2, dims[0], dims[1], axis, sign, refine)
     if kind == SPHERE:
         return wrap_sphere(p1, p2, dims[0], axis, sign)
-    return wrap_ellipsoid(p1, p2, (dims[0], dims[1], dims[2]), axis, sign, method, work)
+    return wrap_ellipsoid(p1, p2, dims, axis, sign, method, work)
 
 
 @kernel
@@ -132,65 +137,71 @@ def _remove(tag, n, body, p_G, point, arc):
     for j in range(n):
         if point[j] == tag:
             for k in range(j, n - 2):
-                body[k] = body[k + 2]
-                point[k] = point[k + 2]
-                arc[k] = arc[k + 2]
-                p_G[k, 0] = p_G[k + 2, 0]
-                p_G[k, 1] = p_G[k + 2, 1]
-                p_G[k, 2] = p_G[k + 2, 2]
+                _move(k + 2, k, body, p_G, point, arc)
             return n - 2
     return n
 
 
 @kernel
-def _object_at(point, first_use, wraps):
-    """Wrap object a path point belongs to, or -1 for a point of the file."""
-    return -1 if point >= 0 else wraps.object[first_use + (-1 - point) // 2]
+def _move(source, target, body, p_G, point, arc):
+    """Copy one row of the path to another."""
+    body[target] = body[source]
+    point[target] = point[source]
+    arc[target] = arc[source]
+    p_G[target, 0] = p_G[source, 0]
+    p_G[target, 1] = p_G[source, 1]
+    p_G[target, 2] = p_G[source, 2]
 
 
 @kernel
-def _read(j, p_G, point, space):
-    """Position of a path point in ground, as OpenSim reads it for lengths and forces.
+def _object_at(point, first_use, objects):
+    """Wrap object a path point belongs to, or -1 for a point of the file."""
+    return -1 if point >= 0 else objects[first_use + (-1 - point) // 2]
+
+
+@kernel
+def _read(j, p_G, point, seen, p_seen_G):
+    """Position of a path point in ground, as OpenSim reads it for lengths and the direction of forces.
 
     A tangent point keeps the position it had when it was first read in this frame (OpenSim caches it and does not
     notice that later rounds move the point), while wrapping itself always sees the latest position.
     """
     if point[j] >= 0:
-        return p_G[j, 0], p_G[j, 1], p_G[j, 2]
+        return _at(p_G, j)
     k = -1 - point[j]
-    if not space.seen[k]:
-        space.seen[k] = True
-        space.p_seen_G[k, 0] = p_G[j, 0]
-        space.p_seen_G[k, 1] = p_G[j, 1]
-        space.p_seen_G[k, 2] = p_G[j, 2]
-    return space.p_seen_G[k, 0], space.p_seen_G[k, 1], space.p_seen_G[k, 2]
+    if not seen[k]:
+        seen[k] = True
+        p_seen_G[k, 0] = p_G[j, 0]
+        p_seen_G[k, 1] = p_G[j, 1]
+        p_seen_G[k, 2] = p_G[j, 2]
+    return _at(p_seen_G, k)
 
 
 @kernel
-def _measure(n, p_G, point, first_use, wraps, length, space):
+def _measure(n, p_G, point, first_use, objects, length, arc, seen, p_seen_G):
     """Write the length of each piece of the path and return their sum."""
     total = 0.0
+    here = _object_at(point[0], first_use, objects)
     for j in range(n - 1):
-        here = _object_at(point[j], first_use, wraps)
-        if here >= 0 and here == _object_at(point[j + 1], first_use, wraps):
-            piece = space.arc[j + 1]  # zero between two uses of one object: OpenSim's accident
+        there = _object_at(point[j + 1], first_use, objects)
+        if here >= 0 and here == there:
+            piece = arc[j + 1]  # zero between two uses of one object: OpenSim's accident
         else:
-            piece = _span(_read(j, p_G, point, space), _read(j + 1, p_G, point, space))
+            piece = _span(_read(j, p_G, point, seen, p_seen_G), _read(j + 1, p_G, point, seen, p_seen_G))
         length[j] = piece
         total += piece
+        here = there
     return total
 
 
 @kernel
-def _settle(n, p_G, point, space):
+def _settle(n, p_G, point, seen, p_seen_G, p_pull_G):
     """Note where each point pulls, then give tangent points the position that their pieces were measured with."""
     for j in range(n):
-        for i in range(3):
-            space.p_pull_G[j, i] = p_G[j, i]
-        x, y, z = _read(j, p_G, point, space)
-        p_G[j, 0] = x
-        p_G[j, 1] = y
-        p_G[j, 2] = z
+        p_pull_G[j, 0] = p_G[j, 0]
+        p_pull_G[j, 1] = p_G[j, 1]
+        p_pull_G[j, 2] = p_G[j, 2]
+        p_G[j, 0], p_G[j, 1], p_G[j, 2] = _read(j, p_G, point, seen, p_seen_G)
 
 
 @kernel
@@ -235,25 +246,27 @@ def wrap_path(n, body, p_G, point, length, n_in_file, first_use, end_use, wraps,
     """
     uses = end_use - first_use
     arc = space.arc
+    seen = space.seen
+    p_seen_G = space.p_seen_G
+    objects = wraps.object
     for j in range(n):
         arc[j] = 0.0
     for k in range(2 * uses):
-        space.seen[k] = False
+        seen[k] = False
     rounds = 1 if uses < 2 else MAX_ROUNDS
     last_total = math.inf
     swapped = False
+    no_point_in_range = False
     for round_ in range(rounds):
         outcome0 = NO_WRAP  # what the first two objects did to the last segment they looked at
         outcome1 = NO_WRAP
         for i in range(uses):
-            k = i
-            if swapped and i < 2:
-                k = 1 - i
+            k = 1 - i if swapped and i < 2 else i
             use = first_use + k
             tag = -1 - 2 * k
-            w = wraps.object[use]
-            outcome = NO_WRAP
-            n = _remove(tag, n, body, p_G, point, arc)
+            w = objects[use]
+            if round_ > 0:
+                n = _remove(tag, n, body, p_G, point, arc)
             if not wraps.active[w]:
                 continue
 
@@ -267,35 +280,37 @@ def wrap_path(n, body, p_G, point, length, n_in_file, first_use, end_use, wraps,
                     if start < 0:
                         start = j
                     end = j
-            if start < 0:  # OpenSim gives up on the whole path here, with the objects not yet seen left out
-                _measure(n, p_G, point, first_use, wraps, length, space)
-                _settle(n, p_G, point, space)
-                return n
+            if start < 0:  # OpenSim gives up on the whole path here: objects not yet seen are left out
+                no_point_in_range = True
+                break
 
-            R = R_GW[w]
-            origin = p_GW[w]
             kind = wraps.kind[w]
+            axis = wraps.axis[w]
+            sign = wraps.sign[w]
+            dims = _at(wraps.dims, w)
+            outcome = NO_WRAP
             best = -1
             best_change = math.inf
             best_r1 = (0.0, 0.0, 0.0)
             best_r2 = (0.0, 0.0, 0.0)
             best_arc = 0.0
+            p2 = _to_local(R_GW, p_GW, w, _at(p_G, start))
             for j in range(start, end):
-                here = _object_at(point[j], first_use, wraps)
-                if here >= 0 and here == _object_at(point[j + 1], first_use, wraps):
+                p1 = p2
+                p2 = _to_local(R_GW, p_GW, w, _at(p_G, j + 1))
+                here = _object_at(point[j], first_use, objects)
+                if here >= 0 and here == _object_at(point[j + 1], first_use, objects):
                     continue
-                p1 = _to_local(R, origin, p_G[j])
-                p2 = _to_local(R, origin, p_G[j + 1])
                 outcome, r1, r2, over = wrap_segment(
-                    p1, p2, kind, wraps.dims[w], wraps.axis[w], wraps.sign[w], wraps.method[use], uses > 1, space.fan
+                    p1, p2, kind, dims, axis, sign, wraps.method[use], uses > 1, space.fan
                 )
                 if outcome == MANDATORY:
                     best, best_r1, best_r2, best_arc = j, r1, r2, over
                     break
                 if outcome == WRAPPED:
                     # The ends are read as for lengths: not always where they were wrapped from.
-                    e1 = _to_local(R, origin, _read(j, p_G, point, space))
-                    e2 = _to_local(R, origin, _read(j + 1, p_G, point, space))
+                    e1 = _to_local(R_GW, p_GW, w, _read(j, p_G, point, seen, p_seen_G))
+                    e2 = _to_local(R_GW, p_GW, w, _read(j + 1, p_G, point, seen, p_seen_G))
                     change = _span(e1, r1) + over + _span(e2, r2) - _span(e1, e2)
                     if change < best_change:
                         best, best_r1, best_r2, best_arc = j, r1, r2, over
@@ -306,12 +321,7 @@ def wrap_path(n, body, p_G, point, length, n_in_file, first_use, end_use, wraps,
                 outcome1 = outcome
             if best >= 0:
                 for j in range(n - 1, best, -1):
-                    body[j + 2] = body[j]
-                    point[j + 2] = point[j]
-                    arc[j + 2] = arc[j]
-                    p_G[j + 2, 0] = p_G[j, 0]
-                    p_G[j + 2, 1] = p_G[j, 1]
-                    p_G[j + 2, 2] = p_G[j, 2]
+                    _move(j, j + 2, body, p_G, point, arc)
                 n += 2
                 body[best + 1] = wraps.body[w]
                 body[best + 2] = wraps.body[w]
@@ -319,16 +329,16 @@ def wrap_path(n, body, p_G, point, length, n_in_file, first_use, end_use, wraps,
                 point[best + 2] = tag - 1
                 arc[best + 1] = 0.0
                 arc[best + 2] = best_arc
-                _to_ground(R, origin, best_r1, p_G[best + 1])
-                _to_ground(R, origin, best_r2, p_G[best + 2])
+                _to_ground(R_GW, p_GW, w, best_r1, p_G, best + 1)
+                _to_ground(R_GW, p_GW, w, best_r2, p_G, best + 2)
 
-        total = _measure(n, p_G, point, first_use, wraps, length, space)
-        if abs(total - last_total) < SETTLED:
+        total = _measure(n, p_G, point, first_use, objects, length, arc, seen, p_seen_G)
+        if no_point_in_range or abs(total - last_total) < SETTLED:
             break
         last_total = total
         if round_ == 0 and uses > 1 and outcome0 == NO_WRAP and outcome1 == INSIDE:
             # The first object did nothing and the second had an end inside: let the second go first.
             swapped = True
             n = _remove(-1, n, body, p_G, point, arc)
-    _settle(n, p_G, point, space)
+    _settle(n, p_G, point, seen, p_seen_G, space.p_pull_G)
     return n
