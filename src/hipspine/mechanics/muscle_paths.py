@@ -40,13 +40,15 @@ class PathTables(NamedTuple):
     wraps: WrapTable
 
 
-class PathSpace(NamedTuple):
-    """Scratch space of the path kernel, one per thread."""
+class LaidPaths(NamedTuple):
+    """All paths of one frame in ground, and scratch space: path m holds `count[m]` points from row `first_row[m]` on."""
 
-    body: np.ndarray
-    p_G: np.ndarray
-    point: np.ndarray
-    length: np.ndarray
+    first_row: np.ndarray  # (n_paths + 1,)
+    count: np.ndarray  # (n_paths,)
+    body: np.ndarray  # (rows,)
+    p_G: np.ndarray  # (rows, 3)
+    point: np.ndarray  # (rows,) place in the file's list, negative for tangent points
+    piece: np.ndarray  # (rows,) length from this point to the next
     R_GW: np.ndarray
     p_GW: np.ndarray
     dL: np.ndarray  # (n_coordinates,)
@@ -71,20 +73,23 @@ def path_tables(model: Model, flat: FlatModel, paths: tuple[Path, ...]) -> PathT
     return PathTables(flat_paths, functions, wraps)
 
 
-def path_space(tables: PathTables, n_coordinates: int) -> PathSpace:
-    """Scratch space large enough for the longest path."""
+def path_space(tables: PathTables, n_coordinates: int) -> LaidPaths:
+    """Room for the paths of one frame; one per thread."""
+    rows = np.diff(tables.paths.first_point) + 2 * np.diff(tables.paths.first_wrap)
+    first_row = np.concatenate([[0], np.cumsum(rows)]).astype(np.int64)
     uses = int(np.diff(tables.paths.first_wrap).max(initial=0))
-    rows = int(np.diff(tables.paths.first_point).max(initial=0)) + 2 * uses + 2
     n_objects = len(tables.wraps.kind)
-    return PathSpace(
-        body=np.zeros(rows, dtype=np.int64),
-        p_G=np.zeros((rows, 3)),
-        point=np.zeros(rows, dtype=np.int64),
-        length=np.zeros(rows),
+    return LaidPaths(
+        first_row=first_row,
+        count=np.zeros(len(rows), dtype=np.int64),
+        body=np.zeros(first_row[-1], dtype=np.int64),
+        p_G=np.zeros((first_row[-1], 3)),
+        point=np.zeros(first_row[-1], dtype=np.int64),
+        piece=np.zeros(first_row[-1]),
         R_GW=np.zeros((n_objects, 3, 3)),
         p_GW=np.zeros((n_objects, 3)),
         dL=np.zeros(n_coordinates),
-        wrap=workspace(rows, uses),
+        wrap=workspace(int(rows.max(initial=0)), uses),
     )
 
 
@@ -101,24 +106,21 @@ def place_wrap_objects(body, R_BW, p_BW, R_GB, p_GB, R_GW, p_GW):
 
 
 @kernel
-def paths_in_frame(tree, tables, q, R_GB, p_GB, S, slope, space, length, arms):
-    """All paths in one frame: length (n_paths,), arms (n_arms,) sparse, as `first_arm`.
+def lay_paths(tables, q, R_GB, p_GB, laid):
+    """One frame: the active points of every path in ground, tangent points of its wraps inserted.
 
-    One long kernel on purpose: the tables are dozens of arrays, and handing them to a helper once per muscle would cost
-    more than the geometry.
+    This and the next two kernels are long on purpose: the tables are dozens of arrays, and handing them to a helper once
+    per muscle would cost more than the geometry.
     """
     paths, functions, wraps = tables.paths, tables.functions, tables.wraps
-    body, p_G, point, piece, dL = space.body, space.p_G, space.point, space.length, space.dL
+    body, p_G, point = laid.body, laid.p_G, laid.point
     point_kind, point_body, point_B = paths.point_kind, paths.point_body, paths.point_B
     point_coordinate, point_function, point_R = paths.point_coordinate, paths.point_function, paths.point_R
-    arm_coordinate, first_pair = paths.arm_coordinate, paths.first_pair
-    pair_step, pair_sign, pair_coordinate = paths.pair_step, paths.pair_sign, paths.pair_coordinate
-    n_bodies = len(tree.parent)
     if len(wraps.kind) > 0:
-        place_wrap_objects(wraps.body, paths.object_R, paths.object_p, R_GB, p_GB, space.R_GW, space.p_GW)
-    for m in range(len(length)):
-        # the active points in ground
-        n = 0
+        place_wrap_objects(wraps.body, paths.object_R, paths.object_p, R_GB, p_GB, laid.R_GW, laid.p_GW)
+    for m in range(len(laid.count)):
+        row = laid.first_row[m]
+        n = row
         first = paths.first_point[m]
         last = paths.first_point[m + 1]
         for i in range(first, last):
@@ -145,33 +147,61 @@ def paths_in_frame(tree, tables, q, R_GB, p_GB, S, slope, space, length, arms):
             p_G[n, 2] = p_GB[b, 2] + R_GB[b, 6] * x + R_GB[b, 7] * y + R_GB[b, 8] * z
             point[n] = i - first
             n += 1
+        n -= row
         first_use = paths.first_wrap[m]
         end_use = paths.first_wrap[m + 1]
-        wrapped = end_use > first_use
-        if wrapped:
+        if end_use > first_use:
+            end = laid.first_row[m + 1]
             n = wrap_path(
-                n, body, p_G, point, piece, last - first, first_use, end_use, wraps, space.R_GW, space.p_GW, space.wrap
+                n,
+                body[row:end],
+                p_G[row:end],
+                point[row:end],
+                laid.piece[row:end],
+                last - first,
+                first_use,
+                end_use,
+                wraps,
+                laid.R_GW,
+                laid.p_GW,
+                laid.wrap,
             )
-        # its pieces: length, and work of unit tension
+        else:
+            for j in range(row, row + n - 1):
+                u = p_G[j + 1, 0] - p_G[j, 0]
+                v = p_G[j + 1, 1] - p_G[j, 1]
+                w = p_G[j + 1, 2] - p_G[j, 2]
+                laid.piece[j] = sqrt(u * u + v * v + w * w)
+        laid.count[m] = n
+
+
+@kernel
+def lengths_and_arms(n_bodies, tables, q, R_GB, S, slope, laid, length, arms):
+    """One frame, after `lay_paths`: length (n_paths,) and moment arms (n_arms,), sparse as `first_arm`."""
+    paths, functions = tables.paths, tables.functions
+    body, p_G, point, piece, dL = laid.body, laid.p_G, laid.point, laid.piece, laid.dL
+    point_kind, point_coordinate, point_R = paths.point_kind, paths.point_coordinate, paths.point_R
+    arm_coordinate, first_pair = paths.arm_coordinate, paths.first_pair
+    pair_step, pair_sign, pair_coordinate = paths.pair_step, paths.pair_sign, paths.pair_coordinate
+    for m in range(len(length)):
         low = paths.first_arm[m]
         high = paths.first_arm[m + 1]
+        first = paths.first_point[m]
         for k in range(low, high):
             dL[arm_coordinate[k]] = 0.0
         total = 0.0
-        for j in range(n - 1):
+        row = laid.first_row[m]
+        for j in range(row, row + laid.count[m] - 1):
+            span = piece[j]
+            total += span
             a = body[j]
             b = body[j + 1]
-            x, y, z = p_G[j, 0], p_G[j, 1], p_G[j, 2]
-            u = p_G[j + 1, 0] - x
-            v = p_G[j + 1, 1] - y
-            w = p_G[j + 1, 2] - z
-            span = sqrt(u * u + v * v + w * w)
-            total += piece[j] if wrapped else span
             if a == b or span == 0.0:
                 continue
-            u /= span
-            v /= span
-            w /= span
+            x, y, z = p_G[j, 0], p_G[j, 1], p_G[j, 2]
+            u = (p_G[j + 1, 0] - x) / span
+            v = (p_G[j + 1, 1] - y) / span
+            w = (p_G[j + 1, 2] - z) / span
             m0 = y * w - z * v
             m1 = z * u - x * w
             m2 = x * v - y * u
@@ -184,7 +214,7 @@ def paths_in_frame(tree, tables, q, R_GB, p_GB, S, slope, space, length, arms):
                 i = first + point[j + end]
                 if i < first or point_kind[i] != POINT_MOVING:
                     continue
-                b = point_body[i]
+                b = body[j + end]
                 sign = 1.0 if end == 1 else -1.0
                 t0 = sign * (R_GB[b, 0] * u + R_GB[b, 3] * v + R_GB[b, 6] * w)
                 t1 = sign * (R_GB[b, 1] * u + R_GB[b, 4] * v + R_GB[b, 7] * w)
@@ -192,17 +222,58 @@ def paths_in_frame(tree, tables, q, R_GB, p_GB, S, slope, space, length, arms):
                 for axis in range(3):
                     c = point_coordinate[i, axis]
                     if c >= 0:
-                        _, rate, _ = evaluate_function(functions, point_function[i, axis], q[c])
-                        dL[c] += rate * (
-                            t0 * point_R[i, 0, axis] + t1 * point_R[i, 1, axis] + t2 * point_R[i, 2, axis]
-                        )
+                        _, rate, _ = evaluate_function(functions, paths.point_function[i, axis], q[c])
+                        dL[c] += rate * (t0 * point_R[i, 0, axis] + t1 * point_R[i, 1, axis] + t2 * point_R[i, 2, axis])
         length[m] = total
         for k in range(low, high):
             arms[k] = -dL[arm_coordinate[k]]
 
 
 @kernel
-def paths_in_frames(tree, tables, space, q, length, arms):
+def add_path_wrenches(laid, tension, wrench_G):
+    """One frame, after `lay_paths`: add the pull of each path (N) to the bodies it crosses between.
+
+    wrench_G (n_bodies, 6): moment about the ground origin, then force. What a moving point does through its coordinate
+    is no force between bodies and not in it.
+    """
+    body, p_G = laid.body, laid.p_G
+    for m in range(len(tension)):
+        row = laid.first_row[m]
+        for j in range(row, row + laid.count[m] - 1):
+            a = body[j]
+            b = body[j + 1]
+            if a == b:
+                continue
+            x, y, z = p_G[j, 0], p_G[j, 1], p_G[j, 2]
+            u = p_G[j + 1, 0] - x
+            v = p_G[j + 1, 1] - y
+            w = p_G[j + 1, 2] - z
+            span = sqrt(u * u + v * v + w * w)
+            if span == 0.0:
+                continue
+            pull = tension[m] / span
+            u *= pull
+            v *= pull
+            w *= pull
+            m0 = y * w - z * v
+            m1 = z * u - x * w
+            m2 = x * v - y * u
+            wrench_G[a, 0] += m0
+            wrench_G[a, 1] += m1
+            wrench_G[a, 2] += m2
+            wrench_G[a, 3] += u
+            wrench_G[a, 4] += v
+            wrench_G[a, 5] += w
+            wrench_G[b, 0] -= m0
+            wrench_G[b, 1] -= m1
+            wrench_G[b, 2] -= m2
+            wrench_G[b, 3] -= u
+            wrench_G[b, 4] -= v
+            wrench_G[b, 5] -= w
+
+
+@kernel
+def paths_in_frames(tree, tables, laid, q, length, arms):
     """All frames: length (n_frames, n_paths), arms (n_frames, n_arms)."""
     n_bodies = len(tree.parent)
     n_steps = len(tree.step_kind)
@@ -213,7 +284,24 @@ def paths_in_frames(tree, tables, space, q, length, arms):
     bend = np.empty(n_steps)
     for t in range(len(q)):
         place_bodies(tree, q[t], R_GB, p_GB, S, slope, bend)
-        paths_in_frame(tree, tables, q[t], R_GB, p_GB, S, slope, space, length[t], arms[t])
+        lay_paths(tables, q[t], R_GB, p_GB, laid)
+        lengths_and_arms(n_bodies, tables, q[t], R_GB, S, slope, laid, length[t], arms[t])
+
+
+@kernel
+def path_wrenches_in_frames(tree, tables, laid, q, tension, wrench_G):
+    """All frames: add the pull of each path, tension (n_frames, n_paths) N, to wrench_G (n_frames, n_bodies, 6)."""
+    n_bodies = len(tree.parent)
+    n_steps = len(tree.step_kind)
+    R_GB = np.empty((n_bodies, 9))
+    p_GB = np.empty((n_bodies, 3))
+    S = np.empty((n_steps, 6))
+    slope = np.empty(n_steps)
+    bend = np.empty(n_steps)
+    for t in range(len(q)):
+        place_bodies(tree, q[t], R_GB, p_GB, S, slope, bend)
+        lay_paths(tables, q[t], R_GB, p_GB, laid)
+        add_path_wrenches(laid, tension[t], wrench_G[t])
 
 
 @dataclass(frozen=True)
