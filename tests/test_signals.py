@@ -273,8 +273,10 @@ def test_opensim_leaves_exactly_uniform_rows_and_resamples_rounded_times_at_the_
 def test_opensim_resamples_over_one_rounding_unit_and_never_to_more_than_100_000_steps():
     """Rows counted by OpenSim 4.6 for the same times; the peer test below asks it again."""
     hundredths = np.round(np.arange(1001) / 100.0, 2)
-    assert not resample_like_opensim(hundredths[:151], hundredths[:151]).interpolated
-    record = resample_like_opensim(hundredths, hundredths)
+    short, long = pad_point_reflected(hundredths[:151], 75), pad_point_reflected(hundredths, 500)
+    assert not resample_like_opensim(short, short).interpolated
+    record = resample_like_opensim(long, long)
+    assert len(record.time) == len(long)
     assert record.interpolated and 0.01 - 1e-14 < record.step < 0.01
     padded = pad_point_reflected(np.sort(np.append(hundredths[:60], 0.30002)), 30)
     assert len(resample_like_opensim(padded, padded).time) == 100_001

@@ -3,8 +3,8 @@
 OpenSim's rule (Storage::lowpassIIR and Storage::resample in OpenSim/Common): if the mean step exceeds the smallest step
 by more than one rounding unit, a natural quintic spline through all rows is evaluated from the first row on, at the
 smallest step. Times written with three decimals are uneven in this sense: 60 Hz becomes 62.5 Hz, and the rows no longer
-fall on recorded frames. The test is so sharp that hundredths of a second are uneven too once a record is some seconds
-long (the differences of 0.01, 0.02, ... disagree in their last bits); the step is then 0.01 s less a rounding error.
+fall on recorded frames. The test is so sharp that hundredths of a second are uneven too once a padded record spans
+some twenty seconds (the differences of 0.01, 0.02, ... disagree in their last bits); the step is then 0.01 s less a rounding error.
 Rounding also decides whether a last row remains.
 
 Our own rule is in `uniform_grid`: times that are uniform up to how they were written count as uniform.
