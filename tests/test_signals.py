@@ -278,8 +278,8 @@ def test_opensim_resamples_over_one_rounding_unit_and_never_to_more_than_100_000
     record = resample_like_opensim(long, long)
     assert len(record.time) == len(long)
     assert record.interpolated and 0.01 - 1e-14 < record.step < 0.01
-    padded = pad_point_reflected(np.sort(np.append(hundredths[:60], 0.30002)), 30)
-    assert len(resample_like_opensim(padded, padded).time) == 100_001
+    padded = pad_point_reflected(np.sort(np.append(hundredths[:60], 0.300005)), 30)
+    assert len(resample_like_opensim(padded, padded).time) == 100_000  # 118,001 rows at 10 us, were there no limit
 
 
 def test_times_that_a_clock_gave_keep_their_values_and_others_lie_on_a_spline():
@@ -531,7 +531,7 @@ print(json.dumps(answers))
 @pytest.mark.peer
 @pytest.mark.skipif(importlib.util.find_spec("opensim") is None, reason="opensim is not installed")
 def test_opensim_keeps_the_same_rows_whatever_the_times():
-    """Decimal times, computed times, jitter, one tiny step (100 001 rows): the number of rows hangs on the last bit."""
+    """Decimal times, computed times, jitter, one tiny step (100,000 rows): the number of rows hangs on the last bit."""
     rng = np.random.default_rng(14)
     hundredths = np.round(np.arange(1001) / 100.0, 2)
     grids = [
@@ -541,17 +541,17 @@ def test_opensim_keeps_the_same_rows_whatever_the_times():
         np.round(1.1 + np.arange(120) / 120.0, 8),
         np.arange(101) * 0.004,
         np.cumsum(rng.uniform(0.006, 0.012, 100)),
-        np.sort(np.append(hundredths[:60], 0.30002)),
+        np.sort(np.append(hundredths[:60], 0.300005)),
     ]
     records = [(t, np.sin(3.0 * t) + 0.1 * rng.normal(size=len(t))) for t in grids]
     question = json.dumps([[t.tolist(), y.tolist()] for t, y in records])
     run = subprocess.run([sys.executable, "-c", PEER], input=question, capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stderr
     for (t, y), (their_time, theirs) in zip(records, json.loads(run.stdout.splitlines()[-1]), strict=True):
-        record = record_like_opensim(t, y, 6.0)
+        record = record_like_opensim(t, y[:, None], 6.0)
         assert_array_equal(record.time, their_time)
-        # A step of 20 us beside 10 ms makes derivatives of the spline there uncertain by 1e-8 in both programs.
-        assert np.abs(record.q - theirs).max() < (1e-7 if len(record.time) > 1e4 else BAR)
+        # At 85 kHz the gain of OpenSim's recursion, (pi 6 Hz / 85 kHz)^3 = 1e-11, amplifies rounding to 1e-5 in both.
+        assert np.abs(record.q[:, 0] - theirs).max() < (1e-5 if len(record.time) > 1e4 else BAR)
 
 
 # Refusals -----------------------------------------------------------------------------------------------------------

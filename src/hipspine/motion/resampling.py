@@ -4,8 +4,8 @@ OpenSim's rule (Storage::lowpassIIR and Storage::resample in OpenSim/Common): if
 by more than one rounding unit, a natural quintic spline through all rows is evaluated from the first row on, at the
 smallest step. Times written with three decimals are uneven in this sense: 60 Hz becomes 62.5 Hz, and the rows no longer
 fall on recorded frames. The test is so sharp that hundredths of a second are uneven too once a padded record spans
-some twenty seconds (the differences of 0.01, 0.02, ... disagree in their last bits); the step is then 0.01 s less a rounding error.
-Rounding also decides whether a last row remains.
+some twenty seconds (the differences of 0.01, 0.02, ... disagree in their last bits); the step is then 0.01 s less a
+rounding error. Rounding also decides whether a last row remains.
 
 Our own rule is in `uniform_grid`: times that are uniform up to how they were written count as uniform.
 """
@@ -75,7 +75,7 @@ def resample_like_opensim(time: ArrayLike, values: ArrayLike) -> UniformRecord:
     mean_step = (t[-1] - t[0]) / (len(t) - 1)
     if mean_step - step <= np.finfo(float).eps:
         return UniformRecord(t, y, step, interpolated=False)
-    step = max(step, (t[-1] - t[0]) / OPENSIM_MOST_STEPS)
+    step = max(step, float(t[-1] - t[0]) / OPENSIM_MOST_STEPS)
     # Times are summed step by step, as OpenSim does: rounding decides whether a last row remains.
     most = int((t[-1] - t[0]) / step) + 3
     grid = np.add.accumulate(np.concatenate((t[:1], np.full(most, step))))
