@@ -279,7 +279,7 @@ def test_opensim_resamples_over_one_rounding_unit_and_never_to_more_than_100_000
     assert len(record.time) == len(long)
     assert record.interpolated and 0.01 - 1e-14 < record.step < 0.01
     padded = pad_point_reflected(np.sort(np.append(hundredths[:60], 0.300005)), 30)
-    assert len(resample_like_opensim(padded, padded).time) == 100_000  # 118,001 rows at 10 us, were there no limit
+    assert len(resample_like_opensim(padded, padded).time) == 100_000  # without the limit 236,001
 
 
 def test_times_that_a_clock_gave_keep_their_values_and_others_lie_on_a_spline():
