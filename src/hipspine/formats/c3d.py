@@ -10,7 +10,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -88,14 +88,15 @@ def _open(path: Path) -> Any:
     import ezc3d
 
     try:
-        head = path.open("rb").read(512)
+        whole = path.read_bytes()
     except FileNotFoundError:
         raise FileFormatError(f"{path} does not exist. Check the name and folder.") from None
     except OSError as error:
         raise FileFormatError(f"{path} cannot be read: {error.strerror}.") from None
+    head = whole[:512]
     if len(head) < 512 or head[1] != 0x50:
         raise FileFormatError(f"{path.name} is not a C3D file (its second byte is not 0x50) or it is cut off.")
-    if path.stat().st_size < head[0] * 512:
+    if len(whole) < head[0] * 512 or head[0] == 0:
         raise FileFormatError(f"{path.name} is cut off before its parameters.")
     try:
         c3d = ezc3d.c3d(str(path))
@@ -103,19 +104,24 @@ def _open(path: Path) -> Any:
         raise FileFormatError(
             f"{path.name} is not a readable C3D file ({error}); is it cut off? Export it again."
         ) from None
-    points, analogs = c3d["header"]["points"], c3d["header"]["analogs"]
-    parameters = c3d["parameters"]
-    frames = points["last_frame"] - points["first_frame"] + 1
-    samples = round(analogs["frame_rate"] / points["frame_rate"]) if points["frame_rate"] else 0
-    scale = parameters["POINT"].get("SCALE", {}).get("value", [-1.0])
-    width = 4 if np.size(scale) == 0 or float(np.ravel(scale)[0]) < 0 else 2
-    start = parameters["POINT"].get("DATA_START", {}).get("value", [0])
-    first = 512 * (int(np.ravel(start)[0]) - 1) if np.size(start) else 0
-    needed = first + width * frames * (4 * points["size"] + samples * analogs["size"])
-    if 0 < path.stat().st_size < needed:
+    # ezc3d quietly shortens a record that is cut off, so the length is reckoned from the header's own words.
+    processor = whole[512 * (head[0] - 1) + 3]
+    order: Literal["big", "little"] = "big" if processor == 86 else "little"  # 84 Intel, 85 DEC, 86 SGI / MIPS
+    words = [int.from_bytes(head[2 * i : 2 * i + 2], order) for i in range(10)]
+    n_points, n_analog, first, last, first_block = words[1], words[2], words[3], words[4], words[8]
+    fields = c3d["parameters"].get("TRIAL", {})
+    if last == 65535 and "ACTUAL_START_FIELD" in fields and "ACTUAL_END_FIELD" in fields:  # longer than 16 bits count
+        first, last = (
+            int(np.array(fields[name]["value"]).astype(int) % 65536 @ [1, 65536])
+            for name in ("ACTUAL_START_FIELD", "ACTUAL_END_FIELD")
+        )
+    frames = last - first + 1
+    scale = c3d["parameters"]["POINT"].get("SCALE", {}).get("value", [-1.0])
+    width = 4 if np.size(scale) == 0 or float(np.ravel(scale)[0]) < 0 else 2  # bytes; a negative scale means floats
+    needed = 512 * (first_block - 1) + width * frames * (4 * n_points + n_analog)
+    if len(whole) < needed:
         raise FileFormatError(
-            f"{path.name} is cut off: {frames} frames need {needed} bytes, it has {path.stat().st_size}. "
-            "Export it again."
+            f"{path.name} is cut off: {frames} frames need {needed} bytes, it has {len(whole)}. Export it again."
         )
     return c3d
 

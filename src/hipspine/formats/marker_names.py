@@ -18,7 +18,7 @@ _SIDED: dict[str, tuple[str, ...]] = {
     "iliac_crest": ("iliaccrest", "ic", "crest"),
     "trochanter": ("gtr", "gt", "troch", "trochanter", "greatertrochanter"),
     "knee_lateral": ("kne", "knee", "kneelat", "kneelateral", "latknee", "kneeout", "lfc", "lfe", "lep"),
-    "knee_medial": ("kneemed", "kneemedial", "medknee", "mknee", "kneein", "knem", "mfc", "mfe", "mep"),
+    "knee_medial": ("kneemed", "kneemedial", "medknee", "mknee", "kneein", "knein", "knem", "mfc", "mfe", "mep"),
     "ankle_lateral": ("ank", "ankle", "anklelat", "anklelateral", "latankle", "ankleout", "lmal", "mallat"),
     "ankle_medial": ("anklemed", "anklemedial", "medankle", "mankle", "ankin", "anklein", "ankm", "mmal", "malmed"),
     "heel": ("hee", "heel", "cal", "calc", "calcaneus", "fcc"),

@@ -22,6 +22,7 @@ LONGEST_GAP = 0.03  # s: a dip under the threshold this short does not end a con
 NEAR_FOOT = 0.10  # m
 TOE_REACH = 0.08  # m beyond the toe marker
 EDGE_SLACK = 0.02  # m a marker may stand outside the corners before the foot does
+FEET_APART = 0.6  # m: a force that two feet make together is no farther than this from either
 STILL_SPEED = 0.4  # m/s: a foot on the floor is slower
 
 
@@ -120,8 +121,8 @@ def plate_hits(
 
     The foot is the one whose heel-toe line stays under the force: nearest in the mean (weighted by force), and within
     10 cm for nine tenths of the impulse. The other foot, if it stood still on the same plate meanwhile, makes the
-    contact shared; a heel (first half) or toe (second half) outside the corners, or the same foot on a second plate at the
-    same time, makes it partial.
+    contact shared; a heel (first half) or toe (second half) outside the corners, or the same foot on a second plate
+    at the same time, makes it partial.
 
     Parameters
     ----------
@@ -213,7 +214,7 @@ def _judge(
         return rows
 
     if near[side] < 0.9:
-        both = len(plan) == 2 and all(standing(one).mean() > 0.1 for one in plan)
+        both = len(mean) == 2 and max(mean.values()) < FEET_APART and all(standing(one).mean() > 0.1 for one in plan)
         return hit(None, Hit.SHARED if both else Hit.UNKNOWN)
     if plate.corners_G is not None:
         others = [one for one in plan if one != side]
