@@ -62,7 +62,7 @@ def plain_errors() -> Iterator[None]:
 @contextmanager
 def stages() -> Iterator[Callable[[str], None]]:
     """Show on standard error which stage is under way: on a terminal a line that moves on, in a log nothing."""
-    from hipspine.mechanics.jit import first_run
+    from hipspine.jit import first_run
 
     if first_run():
         typer.echo("First run on this machine: compiling once, at most a minute. Later runs start at once.", err=True)

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from hipspine.errors import DataError
-from hipspine.mechanics.jit import inlined, kernel
+from hipspine.jit import inlined, kernel
 from hipspine.mechanics.status import NO_PROGRESS, SOLVED, STATUS_BY_CODE, TOO_WEAK, Status
 
 # Relative feasibility at which Newton stops at once; with an unchanged active set (p = 2) the next step is rounding.
@@ -720,12 +720,12 @@ def solve_static_optimization(
         Shapes disagree, a value is not finite, a bound is inverted, a weight is not positive, p <= 1.
     """
     n_rows = np.asarray(b).shape[-1]
-    values, b = _finite_frames("values", values, len(row_index)), _finite_frames("b", b, n_rows)
+    values, b = finite_frames("values", values, len(row_index)), finite_frames("b", b, n_rows)
     if len(values) != len(b):
         raise DataError(f"values has {len(values)} frames and b has {len(b)}; both need one row per frame.")
     n_columns = len(col_start) - 1
-    lower, upper, weight = _checked_bounds(lower, upper, weight, n_columns)
-    ease = 1.0 / (_checked_exponent(exponent) * weight)
+    lower, upper, weight = checked_bounds(lower, upper, weight, n_columns)
+    ease = 1.0 / (checked_exponent(exponent) * weight)
     blocks = find_blocks(col_start, row_index, n_rows)
     n_frames = len(b)
     lam, x, violation = np.zeros((n_frames, n_rows)), np.zeros((n_frames, n_columns)), np.zeros((n_frames, n_rows))
@@ -768,7 +768,7 @@ def share(work: Any, items: Sequence[int], threads: int) -> None:
             list(pool.map(work, items))
 
 
-def _finite_frames(name: str, array: np.ndarray, width: int) -> np.ndarray:
+def finite_frames(name: str, array: np.ndarray, width: int) -> np.ndarray:
     array = np.ascontiguousarray(array, dtype=float)
     if array.ndim != 2 or array.shape[1] != width:
         raise DataError(f"{name} has shape {array.shape}, expected (frames, {width}).")
@@ -778,7 +778,7 @@ def _finite_frames(name: str, array: np.ndarray, width: int) -> np.ndarray:
     return array
 
 
-def _checked_bounds(
+def checked_bounds(
     lower: np.ndarray, upper: np.ndarray, weight: np.ndarray, n_columns: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     arrays = [np.ascontiguousarray(array, dtype=float) for array in (lower, upper, weight)]
@@ -796,7 +796,7 @@ def _checked_bounds(
     return lower, upper, weight
 
 
-def _checked_exponent(exponent: float) -> float:
+def checked_exponent(exponent: float) -> float:
     if not 1.0 < exponent < np.inf:
         raise DataError(
             f"The activation exponent is {exponent}; it must be above 1. At 1 the cost is not strictly convex, so the "

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hipspine.mechanics.jit import kernel
+from hipspine.jit import kernel
 from hipspine.mechanics.kinematics import place_bodies
 from hipspine.model.flat import TRANSLATION, FlatModel
 

@@ -12,7 +12,7 @@ from math import cos, sin
 
 import numpy as np
 
-from hipspine.mechanics.jit import kernel
+from hipspine.jit import kernel
 from hipspine.model.flat import ROTATION, ROTATION_X, ROTATION_Y, TRANSLATION, FlatModel
 
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hipspine.errors import ModelError
-from hipspine.mechanics.jit import inlined, kernel
+from hipspine.jit import inlined, kernel
 from hipspine.model.records import Curve
 
 ROOT_EPSILON = math.sqrt(np.finfo(float).eps)  # OpenSim's guard against curves without room between their corners

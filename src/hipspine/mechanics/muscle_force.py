@@ -16,13 +16,12 @@ from typing import NamedTuple
 import numpy as np
 
 from hipspine.errors import DataError, ModelError, UnsupportedFeature
-from hipspine.mechanics.jit import inlined, kernel
+from hipspine.jit import inlined, kernel
 from hipspine.mechanics.muscle_curves import (
     GREATEST_TENDON_FORCE,
     ROOT_EPSILON,
     BezierChain,
     FlatCurves,
-    curve_value,
     curve_value_and_slope,
     degroote_active,
     degroote_force_velocity,
@@ -71,6 +70,26 @@ SIGNIFICANT = np.finfo(float).eps ** 0.875  # OpenSim's "significant real": what
     RIGID,  # 1: the model says that the tendon does not stretch
 ) = range(20)
 N_PARAMETERS = 20
+# columns of FlatMuscles.quick
+(
+    Q_SLACK,
+    Q_LEAST_ALONG,  # a fibre this long along the tendon, or shorter, does not pull, m
+    Q_HEIGHT_SQUARED,
+    Q_PER_OPTIMAL,
+    Q_PER_TOP_SPEED,
+    Q_FORCE_HEIGHT_SQUARED,  # negative where the force has the fibre's own cosine
+    Q_SIN_LIMIT_SQUARED,
+    Q_PER_SHAPE,
+    Q_PER_CURVATURE,
+    Q_STEEP,
+    Q_STEEP_FLEN,
+    Q_LAST_VELOCITY,
+    Q_LAST_FORCE,
+    Q_LAST_SLOPE,
+    Q_WIDTH,
+    Q_TENSION_ONLY,
+) = range(16)
+N_QUICK = 16
 # columns of FlatMuscles.curve
 ACTIVE, VELOCITY, INVERSE, PASSIVE, TENDON = range(5)
 
@@ -80,6 +99,7 @@ class FlatMuscles(NamedTuple):
 
     kind: np.ndarray  # (n_muscles,) IDLE, THELEN, MILLARD or DEGROOTE
     parameters: np.ndarray  # (n_muscles, N_PARAMETERS)
+    quick: np.ndarray  # (n_muscles, N_QUICK) what the capacity needs of them, ready to multiply
     curve: np.ndarray  # (n_muscles, 5) rows of `curves` by ACTIVE .. TENDON, Millard only
     curves: FlatCurves
 
@@ -228,7 +248,33 @@ def flatten_muscles(model: Model, parity: bool = False) -> FlatMuscles:
             curve[m] = known[key]
             first_x = chains[curve[m, ACTIVE]].x[0, 0]
             parameters[m, LEAST_LENGTH] = max(SIGNIFICANT, first_x * muscle.optimal_fiber_length, parameters[m, LEAST_LENGTH])
-    return FlatMuscles(kind, parameters, curve, flatten_curves(chains, tabulated))
+    quick = np.array([_quick(kind[m], parameters[m]) for m in range(n)]).reshape(n, N_QUICK)
+    return FlatMuscles(kind, parameters, quick, curve, flatten_curves(chains, tabulated))
+
+
+def _quick(kind: int, p: np.ndarray) -> np.ndarray:
+    """One row of FlatMuscles.quick."""
+    row = np.zeros(N_QUICK)
+    if kind == IDLE:
+        row[Q_LEAST_ALONG] = np.inf
+        return row
+    height, least = p[HEIGHT], p[LEAST_LENGTH]
+    row[Q_SLACK], row[Q_HEIGHT_SQUARED] = p[SLACK_LENGTH], height * height
+    row[Q_LEAST_ALONG] = math.sqrt(max(least * least - height * height, 0.0))
+    if kind == DEGROOTE and p[TENSION_ONLY] == 0.0:
+        row[Q_LEAST_ALONG] = -np.inf
+    row[Q_PER_OPTIMAL], row[Q_PER_TOP_SPEED] = 1.0 / p[OPTIMAL_LENGTH], 1.0 / p[TOP_SPEED]
+    row[Q_FORCE_HEIGHT_SQUARED] = -1.0 if p[HEIGHT_OF_FORCE] == height else p[HEIGHT_OF_FORCE] ** 2
+    row[Q_SIN_LIMIT_SQUARED] = p[SIN_LIMIT] ** 2
+    row[Q_WIDTH], row[Q_TENSION_ONLY] = p[ACTIVE_SHAPE], p[TENSION_ONLY]
+    if kind == THELEN:
+        flen, last = p[GREATEST_FORCE], p[THRESHOLD] * p[GREATEST_FORCE]
+        steep = (2.0 + 2.0 / p[CURVATURE]) / (flen - 1.0)
+        row[Q_PER_SHAPE], row[Q_PER_CURVATURE] = 1.0 / p[ACTIVE_SHAPE], 1.0 / p[CURVATURE]
+        row[Q_STEEP], row[Q_STEEP_FLEN] = steep, steep * flen
+        row[Q_LAST_FORCE], row[Q_LAST_VELOCITY] = last, (last - 1.0) / (steep * (flen - last))
+        row[Q_LAST_SLOPE] = steep * (flen - last) ** 2 / (flen - 1.0)
+    return row
 
 
 def _demand(muscle: Muscle, name: str, value: float, condition: bool, expected: str) -> None:
@@ -312,45 +358,68 @@ def _parameters(muscle: Muscle, parity: bool) -> np.ndarray:
 # ---- capacity -------------------------------------------------------------------------------------------------------
 
 
-@inlined
-def capacity_factor(muscles, m, length, speed):
-    """Capacity of muscle m over its strength, at a path length (m) and lengthening speed (m/s)."""
-    kind = muscles.kind[m]
-    p = muscles.parameters[m]
-    along = length - p[SLACK_LENGTH]
-    height = p[HEIGHT]
-    if kind == IDLE or (p[TENSION_ONLY] == 1.0 and (along <= 0.0 or along < p[LEAST_ALONG])):
-        return 0.0
-    fiber = math.sqrt(along * along + height * height)
-    if kind != DEGROOTE and fiber <= p[LEAST_LENGTH]:
-        return 0.0
-    cosine = along / fiber
-    x = fiber / p[OPTIMAL_LENGTH]
-    v = speed * cosine / p[TOP_SPEED]
-    if kind == THELEN:
-        factor = math.exp(-(x - 1.0) * (x - 1.0) / p[ACTIVE_SHAPE])
-        factor *= thelen_force_velocity(v, 1.0, p[CURVATURE], p[GREATEST_FORCE], p[THRESHOLD])
-    elif kind == MILLARD:
-        factor = curve_value(muscles.curves, muscles.curve[m, ACTIVE], x)
-        factor *= curve_value(muscles.curves, muscles.curve[m, VELOCITY], v)
-    else:
-        factor = degroote_active(x, p[ACTIVE_SHAPE]) * degroote_force_velocity(v)
-    if p[HEIGHT_OF_FORCE] != height:
-        sine = min(p[HEIGHT_OF_FORCE] / fiber, p[SIN_LIMIT])
-        cosine = math.sqrt(1.0 - sine * sine)
-    factor *= cosine
-    return max(factor, 0.0) if p[TENSION_ONLY] == 1.0 else factor
-
-
 @kernel
 def capacity_frame(muscles, max_isometric_force, length, speed, out):
     """Capacities of all muscles in one frame, N, into out (n_muscles,).
 
     muscles : FlatMuscles; max_isometric_force (N), length (m), speed (m/s, lengthening positive): each (n_muscles,).
-    Capacity is proportional to strength: its derivative is out / max_isometric_force, or `capacity_factor` itself.
+    Capacity is proportional to strength: with strengths of one, out is its derivative.
     """
-    for m in range(muscles.kind.shape[0]):
-        out[m] = max_isometric_force[m] * capacity_factor(muscles, m, length[m], speed[m])
+    # One loop without calls: handing the tuples of arrays on costs more than the arithmetic.
+    kinds, quick, curve, curves = muscles.kind, muscles.quick, muscles.curve, muscles.curves
+    first, start, stop = curves.first, curves.start, curves.stop
+    end_y, end_slope = curves.end_y, curves.end_slope
+    cells, first_cell, cells_per_x, table = curves.cells, curves.first_cell, curves.cells_per_x, curves.table
+    for m in range(kinds.shape[0]):
+        along = length[m] - quick[m, Q_SLACK]
+        if along <= quick[m, Q_LEAST_ALONG]:
+            out[m] = 0.0
+            continue
+        fiber_squared = along * along + quick[m, Q_HEIGHT_SQUARED]
+        per_fiber = 1.0 / math.sqrt(fiber_squared)
+        cosine = along * per_fiber
+        x = fiber_squared * per_fiber * quick[m, Q_PER_OPTIMAL]
+        v = speed[m] * cosine * quick[m, Q_PER_TOP_SPEED]
+        if kinds[m] == THELEN:
+            if v <= 0.0:
+                fv = (1.0 + v) / (1.0 - v * quick[m, Q_PER_CURVATURE])
+            elif v < quick[m, Q_LAST_VELOCITY]:
+                fv = (1.0 + v * quick[m, Q_STEEP_FLEN]) / (1.0 + v * quick[m, Q_STEEP])
+            else:
+                fv = quick[m, Q_LAST_FORCE] + quick[m, Q_LAST_SLOPE] * (v - quick[m, Q_LAST_VELOCITY])
+            factor = fv * math.exp(-(x - 1.0) * (x - 1.0) * quick[m, Q_PER_SHAPE]) if v > -1.0 else 0.0
+        elif kinds[m] == MILLARD:
+            factor = 1.0
+            for which in range(2):  # ACTIVE at x, VELOCITY at v: as muscle_curves.curve_value
+                place = x if which == 0 else v
+                c = curve[m, which]
+                k, last = first[c], first[c + 1] - 1
+                if place < start[k]:
+                    factor *= end_y[c, 0] + end_slope[c, 0] * (place - start[k])
+                elif place > stop[last]:
+                    factor *= end_y[c, 1] + end_slope[c, 1] * (place - stop[last])
+                else:
+                    while k < last and place > stop[k]:
+                        k += 1
+                    if cells[k] == 0:
+                        factor *= curve_value_and_slope(curves, c, place)[0]
+                    else:
+                        position = (place - start[k]) * cells_per_x[k]
+                        cell = min(int(position), cells[k] - 1)
+                        t = 2.0 * (position - cell) - 1.0
+                        row = first_cell[k] + cell
+                        t2 = t * t
+                        even = table[row, 0] + t2 * (table[row, 2] + t2 * (table[row, 4] + t2 * table[row, 6]))
+                        odd = table[row, 1] + t2 * (table[row, 3] + t2 * (table[row, 5] + t2 * table[row, 7]))
+                        factor *= even + t * odd
+        else:
+            factor = degroote_active(x, quick[m, Q_WIDTH]) * degroote_force_velocity(v)
+            if factor < 0.0 and quick[m, Q_TENSION_ONLY] == 1.0:
+                factor = 0.0
+        if quick[m, Q_FORCE_HEIGHT_SQUARED] >= 0.0:
+            sine_squared = min(quick[m, Q_FORCE_HEIGHT_SQUARED] * per_fiber * per_fiber, quick[m, Q_SIN_LIMIT_SQUARED])
+            cosine = math.sqrt(1.0 - sine_squared)
+        out[m] = max_isometric_force[m] * factor * cosine
 
 
 @kernel

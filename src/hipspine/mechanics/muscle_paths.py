@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hipspine.mechanics.jit import kernel
+from hipspine.jit import kernel
 from hipspine.mechanics.kinematics import evaluate_function, place_bodies
 from hipspine.mechanics.wrapping import Workspace, WrapTable, workspace, wrap_path
 from hipspine.model.flat import (

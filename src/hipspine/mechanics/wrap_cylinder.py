@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from hipspine.mechanics.jit import kernel
+from hipspine.jit import kernel
 from hipspine.mechanics.wrap_vectors import (
     INSIDE,
     MANDATORY,

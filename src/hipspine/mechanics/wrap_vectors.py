@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from hipspine.mechanics.jit import inlined
+from hipspine.jit import inlined
 
 # What a wrap object did to one straight segment. The numbers are compared in the path rule.
 NO_WRAP = 0

@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numba
 import numpy as np
 
-from hipspine.mechanics.jit import kernel
+from hipspine.jit import kernel
 from hipspine.mechanics.wrap_cylinder import wrap_cylinder
 from hipspine.mechanics.wrap_ellipsoid import AXIAL, HYBRID, MIDPOINT, WORK_SIZE, wrap_ellipsoid
 from hipspine.mechanics.wrap_sphere import wrap_sphere
@@ -65,49 +66,44 @@ def quadrant(name: str) -> tuple[int, int]:
 
 
 class Workspace(NamedTuple):
-    """Scratch space of `wrap_path`: one per thread."""
+    """Scratch space of the path rule: one per thread.
 
-    arc: np.ndarray  # (rows,) m: arc that ends in a path point
-    seen: np.ndarray  # (2 * uses,) bool: tangent points whose position has been read
-    p_seen_G: np.ndarray  # (2 * uses, 3) m: the position that was read
-    p_pull_G: np.ndarray  # (rows, 3) m, out: where each path point's tension acts on its body
+    The path is a linked list of nodes while it is being laid: first the points of the file, then two tangent points for
+    each use of a wrap object. Inserting and removing a wrap relinks it.
+    """
+
+    node: np.ndarray  # (rows, 7) m: latest position, position as first seen, arc that ends here
+    link: np.ndarray  # (rows, 4) int64: next node, wrap object or -1, body, place in the file's list
+    seen: np.ndarray  # (uses,) bool: the use has wrapped before in this frame
     fan: np.ndarray  # (WORK_SIZE,): for the ellipsoid
 
 
 def workspace(rows: int, uses: int) -> Workspace:
     """Scratch space for paths of at most `rows` points, tangent points included, and `uses` wraps each."""
     return Workspace(
-        arc=np.zeros(rows),
-        seen=np.zeros(2 * uses, dtype=np.bool_),
-        p_seen_G=np.zeros((2 * uses, 3)),
-        p_pull_G=np.zeros((rows, 3)),
+        node=np.zeros((rows, 7)),
+        link=np.zeros((rows, 4), dtype=np.int64),
+        seen=np.zeros(uses, dtype=np.bool_),
         fan=np.zeros(WORK_SIZE),
     )
 
 
 @kernel
-def _at(p_G, j):
-    return p_G[j, 0], p_G[j, 1], p_G[j, 2]
+def _to_local(R, origin, p):
+    """Ground position in a frame with axes R (9 numbers, row by row; axes are columns)."""
+    x = p[0] - origin[0]
+    y = p[1] - origin[1]
+    z = p[2] - origin[2]
+    return R[0] * x + R[3] * y + R[6] * z, R[1] * x + R[4] * y + R[7] * z, R[2] * x + R[5] * y + R[8] * z
 
 
 @kernel
-def _to_local(R_GW, p_GW, w, point):
-    """Ground position in the frame of wrap object w."""
-    x = point[0] - p_GW[w, 0]
-    y = point[1] - p_GW[w, 1]
-    z = point[2] - p_GW[w, 2]
+def _to_ground(R, origin, p):
     return (
-        R_GW[w, 0, 0] * x + R_GW[w, 1, 0] * y + R_GW[w, 2, 0] * z,
-        R_GW[w, 0, 1] * x + R_GW[w, 1, 1] * y + R_GW[w, 2, 1] * z,
-        R_GW[w, 0, 2] * x + R_GW[w, 1, 2] * y + R_GW[w, 2, 2] * z,
+        origin[0] + R[0] * p[0] + R[1] * p[1] + R[2] * p[2],
+        origin[1] + R[3] * p[0] + R[4] * p[1] + R[5] * p[2],
+        origin[2] + R[6] * p[0] + R[7] * p[1] + R[8] * p[2],
     )
-
-
-@kernel
-def _to_ground(R_GW, p_GW, w, p, p_G, j):
-    """Write a position in the frame of wrap object w to row j of the path."""
-    for i in range(3):
-        p_G[j, i] = p_GW[w, i] + R_GW[w, i, 0] * p[0] + R_GW[w, i, 1] * p[1] + R_GW[w, i, 2] * p[2]
 
 
 @kernel
@@ -118,94 +114,191 @@ def _span(a, b):
     return math.sqrt(x * x + y * y + z * z)
 
 
-@kernel
-def wrap_segment(p1, p2, kind, dims, axis, sign, method, refine, work):
-    """Wrap one straight segment, given in the frame of the wrap object, over an object of any kind.
+@numba.njit(inline="always")
+def _lay_around(
+    n_points,
+    body,
+    p_G,
+    p_pull_G,
+    point,
+    length,
+    n_in_file,
+    first_use,
+    end_use,
+    kind,
+    dims,
+    axis,
+    sign,
+    active,
+    object_body,
+    objects,
+    method,
+    first,
+    last,
+    R_GW,
+    p_GW,
+    node,
+    link,
+    seen,
+    fan,
+):
+    """The rule for one path: see `wrap_path`.
 
-    Returns status, tangent points and arc length: see `wrap_cylinder`, `wrap_sphere`, `wrap_ellipsoid`.
+    Inlined and written without helpers that take arrays: handing over an array costs more than a wrap test.
     """
-    if kind == CYLINDER:
-        return wrap_cylinder(p1, p2, dims[0], dims[1], axis, sign, refine)
-    if kind == SPHERE:
-        return wrap_sphere(p1, p2, dims[0], axis, sign)
-    return wrap_ellipsoid(p1, p2, dims, axis, sign, method, work)
+    uses = end_use - first_use
+    for j in range(n_points):
+        for i in range(3):
+            node[j, i] = p_G[j, i]
+            node[j, 3 + i] = p_G[j, i]
+        link[j, 0] = j + 1
+        link[j, 1] = -1
+        link[j, 2] = body[j]
+        link[j, 3] = point[j]
+    for k in range(uses):
+        seen[k] = False
+    tail = n_points - 1
+    rounds = 1 if uses < 2 else MAX_ROUNDS
+    last_total = math.inf
+    swapped = False
+    no_point_in_range = False
+    total = 0.0
+    for round_ in range(rounds):
+        outcome0 = NO_WRAP  # what the first two objects did to the last segment they looked at
+        outcome1 = NO_WRAP
+        for i in range(uses):
+            k = 1 - i if swapped and i < 2 else i
+            use = first_use + k
+            entry = n_points + 2 * k  # nodes of its tangent points: entry, entry + 1
+            w = objects[use]
+            if round_ > 0:
+                j = 0
+                while j != tail:
+                    if link[j, 0] == entry:
+                        link[j, 0] = link[entry + 1, 0]
+                    j = link[j, 0]
+            if not active[w]:
+                continue
 
+            # The part of the path this use may wrap: from the first to the last active point within its range.
+            low = max(first[use] - 1, 0)
+            high = last[use] - 1 if last[use] >= 1 else n_in_file - 1
+            start = -1
+            end = -1
+            for j in range(n_points):
+                if link[j, 3] >= low and link[j, 3] <= high:
+                    if start < 0:
+                        start = j
+                    end = j
+            if start < 0:  # OpenSim gives up on the whole path here: objects not yet seen are left out
+                no_point_in_range = True
+                break
 
-@kernel
-def _remove(tag, n, body, p_G, point, arc):
-    """Take the two tangent points of one use, whose tags are `tag` and `tag - 1`, out of the path."""
-    for j in range(n):
-        if point[j] == tag:
-            for k in range(j, n - 2):
-                _move(k + 2, k, body, p_G, point, arc)
-            return n - 2
+            R = (
+                R_GW[w, 0, 0],
+                R_GW[w, 0, 1],
+                R_GW[w, 0, 2],
+                R_GW[w, 1, 0],
+                R_GW[w, 1, 1],
+                R_GW[w, 1, 2],
+                R_GW[w, 2, 0],
+                R_GW[w, 2, 1],
+                R_GW[w, 2, 2],
+            )
+            origin = (p_GW[w, 0], p_GW[w, 1], p_GW[w, 2])
+            shape = (dims[w, 0], dims[w, 1], dims[w, 2])
+            outcome = NO_WRAP
+            best = -1
+            best_change = math.inf
+            best_r1 = (0.0, 0.0, 0.0)
+            best_r2 = (0.0, 0.0, 0.0)
+            best_arc = 0.0
+            here = start
+            p2 = _to_local(R, origin, (node[here, 0], node[here, 1], node[here, 2]))
+            while here != end:
+                j = here
+                here = link[j, 0]
+                p1 = p2
+                p2 = _to_local(R, origin, (node[here, 0], node[here, 1], node[here, 2]))
+                if link[j, 1] >= 0 and link[j, 1] == link[here, 1]:
+                    continue
+                if kind[w] == CYLINDER:
+                    outcome, r1, r2, over = wrap_cylinder(p1, p2, shape[0], shape[1], axis[w], sign[w], uses > 1)
+                elif kind[w] == SPHERE:
+                    outcome, r1, r2, over = wrap_sphere(p1, p2, shape[0], axis[w], sign[w])
+                else:
+                    outcome, r1, r2, over = wrap_ellipsoid(p1, p2, shape, axis[w], sign[w], method[use], fan)
+                if outcome == MANDATORY:
+                    best, best_r1, best_r2, best_arc = j, r1, r2, over
+                    break
+                if outcome == WRAPPED:
+                    # The ends are where lengths see them: not always where they were wrapped from.
+                    e1 = _to_local(R, origin, (node[j, 3], node[j, 4], node[j, 5]))
+                    e2 = _to_local(R, origin, (node[here, 3], node[here, 4], node[here, 5]))
+                    change = _span(e1, r1) + over + _span(e2, r2) - _span(e1, e2)
+                    if change < best_change:
+                        best, best_r1, best_r2, best_arc = j, r1, r2, over
+                        best_change = change
+            if i == 0:
+                outcome0 = outcome
+            elif i == 1:
+                outcome1 = outcome
+            if best >= 0:
+                for side in range(2):
+                    tangent = _to_ground(R, origin, best_r1 if side == 0 else best_r2)
+                    t = entry + side
+                    node[t, 0], node[t, 1], node[t, 2] = tangent
+                    # Lengths and directions keep the first tangent point of this frame: OpenSim caches it and does not
+                    # notice that later rounds move it. Wrapping, and the place where tension acts, see the latest.
+                    if not seen[k]:
+                        node[t, 3], node[t, 4], node[t, 5] = tangent
+                    link[t, 1] = w
+                    link[t, 2] = object_body[w]
+                    link[t, 3] = -1 - 2 * k - side
+                seen[k] = True
+                node[entry, 6] = 0.0
+                node[entry + 1, 6] = best_arc
+                link[entry + 1, 0] = link[best, 0]
+                link[entry, 0] = entry + 1
+                link[best, 0] = entry
+
+        total = 0.0
+        j = 0
+        while j != tail:
+            here = link[j, 0]
+            if link[j, 1] >= 0 and link[j, 1] == link[here, 1]:
+                total += node[here, 6]  # zero between two uses of one object: OpenSim's accident
+            else:
+                total += _span((node[j, 3], node[j, 4], node[j, 5]), (node[here, 3], node[here, 4], node[here, 5]))
+            j = here
+        if no_point_in_range or abs(total - last_total) < SETTLED:
+            break
+        last_total = total
+        if round_ == 0 and uses > 1 and outcome0 == NO_WRAP and outcome1 == INSIDE:
+            swapped = True  # the first object did nothing and the second had an end inside: let the second go first
+
+    n = 0
+    j = 0
+    while True:
+        for i in range(3):
+            p_pull_G[n, i] = node[j, i]
+            p_G[n, i] = node[j, 3 + i]
+        body[n] = link[j, 2]
+        point[n] = link[j, 3]
+        n += 1
+        if j == tail:
+            break
+        here = link[j, 0]
+        if link[j, 1] >= 0 and link[j, 1] == link[here, 1]:
+            length[n - 1] = node[here, 6]
+        else:
+            length[n - 1] = _span((node[j, 3], node[j, 4], node[j, 5]), (node[here, 3], node[here, 4], node[here, 5]))
+        j = here
     return n
 
 
 @kernel
-def _move(source, target, body, p_G, point, arc):
-    """Copy one row of the path to another."""
-    body[target] = body[source]
-    point[target] = point[source]
-    arc[target] = arc[source]
-    p_G[target, 0] = p_G[source, 0]
-    p_G[target, 1] = p_G[source, 1]
-    p_G[target, 2] = p_G[source, 2]
-
-
-@kernel
-def _object_at(point, first_use, objects):
-    """Wrap object a path point belongs to, or -1 for a point of the file."""
-    return -1 if point >= 0 else objects[first_use + (-1 - point) // 2]
-
-
-@kernel
-def _read(j, p_G, point, seen, p_seen_G):
-    """Position of a path point in ground, as OpenSim reads it for lengths and the direction of forces.
-
-    A tangent point keeps the position it had when it was first read in this frame (OpenSim caches it and does not
-    notice that later rounds move the point), while wrapping itself always sees the latest position.
-    """
-    if point[j] >= 0:
-        return _at(p_G, j)
-    k = -1 - point[j]
-    if not seen[k]:
-        seen[k] = True
-        p_seen_G[k, 0] = p_G[j, 0]
-        p_seen_G[k, 1] = p_G[j, 1]
-        p_seen_G[k, 2] = p_G[j, 2]
-    return _at(p_seen_G, k)
-
-
-@kernel
-def _measure(n, p_G, point, first_use, objects, length, arc, seen, p_seen_G):
-    """Write the length of each piece of the path and return their sum."""
-    total = 0.0
-    here = _object_at(point[0], first_use, objects)
-    for j in range(n - 1):
-        there = _object_at(point[j + 1], first_use, objects)
-        if here >= 0 and here == there:
-            piece = arc[j + 1]  # zero between two uses of one object: OpenSim's accident
-        else:
-            piece = _span(_read(j, p_G, point, seen, p_seen_G), _read(j + 1, p_G, point, seen, p_seen_G))
-        length[j] = piece
-        total += piece
-        here = there
-    return total
-
-
-@kernel
-def _settle(n, p_G, point, seen, p_seen_G, p_pull_G):
-    """Note where each point pulls, then give tangent points the position that their pieces were measured with."""
-    for j in range(n):
-        p_pull_G[j, 0] = p_G[j, 0]
-        p_pull_G[j, 1] = p_G[j, 1]
-        p_pull_G[j, 2] = p_G[j, 2]
-        p_G[j, 0], p_G[j, 1], p_G[j, 2] = _read(j, p_G, point, seen, p_seen_G)
-
-
-@kernel
-def wrap_path(n, body, p_G, point, length, n_in_file, first_use, end_use, wraps, R_GW, p_GW, space):
+def wrap_path(n, body, p_G, p_pull_G, point, length, n_in_file, first_use, end_use, wraps, R_GW, p_GW, space):
     """Lay one path around its wrap objects, in place.
 
     Parameters
@@ -215,7 +308,10 @@ def wrap_path(n, body, p_G, point, length, n_in_file, first_use, end_use, wraps,
     body : ndarray (rows,) int64
         Body of each path point. In, and out with tangent points inserted (their body is the wrap object's).
     p_G : ndarray (rows, 3)
-        Position of each path point in ground, m. In and out.
+        Position of each path point in ground, m. In and out: what lengths and directions are taken from.
+    p_pull_G : ndarray (rows, 3)
+        Out: where tension acts on the body of each point, m. It differs from p_G at the tangent points of paths with
+        several wraps only.
     point : ndarray (rows,) int64
         In: place of each active point in the file's point list, from 0, increasing. Out: the same; tangent points of
         the path's k-th wrap have -1 - 2 k (entering) and -2 - 2 k (leaving).
@@ -241,104 +337,92 @@ def wrap_path(n, body, p_G, point, length, n_in_file, first_use, end_use, wraps,
     Notes
     -----
     Moment arms follow by virtual work: unit tension along each straight piece between two different bodies. The pieces
-    beside a wrap end in tangent points, which count as fixed to the wrap object's body. The direction of a piece comes
-    from `p_G`; the tension acts on the bodies at `space.p_pull_G`. They differ on paths with several wraps only.
+    beside a wrap end in tangent points, which count as fixed to the wrap object's body.
     """
-    uses = end_use - first_use
-    arc = space.arc
-    seen = space.seen
-    p_seen_G = space.p_seen_G
-    objects = wraps.object
-    for j in range(n):
-        arc[j] = 0.0
-    for k in range(2 * uses):
-        seen[k] = False
-    rounds = 1 if uses < 2 else MAX_ROUNDS
-    last_total = math.inf
-    swapped = False
-    no_point_in_range = False
-    for round_ in range(rounds):
-        outcome0 = NO_WRAP  # what the first two objects did to the last segment they looked at
-        outcome1 = NO_WRAP
-        for i in range(uses):
-            k = 1 - i if swapped and i < 2 else i
-            use = first_use + k
-            tag = -1 - 2 * k
-            w = objects[use]
-            if round_ > 0:
-                n = _remove(tag, n, body, p_G, point, arc)
-            if not wraps.active[w]:
-                continue
+    return _lay_around(
+        n,
+        body,
+        p_G,
+        p_pull_G,
+        point,
+        length,
+        n_in_file,
+        first_use,
+        end_use,
+        wraps.kind,
+        wraps.dims,
+        wraps.axis,
+        wraps.sign,
+        wraps.active,
+        wraps.body,
+        wraps.object,
+        wraps.method,
+        wraps.first,
+        wraps.last,
+        R_GW,
+        p_GW,
+        space.node,
+        space.link,
+        space.seen,
+        space.fan,
+    )
 
-            # The part of the path this use may wrap: from the first to the last active point within its range.
-            low = max(wraps.first[use] - 1, 0)
-            high = wraps.last[use] - 1 if wraps.last[use] >= 1 else n_in_file - 1
-            start = -1
-            end = -1
-            for j in range(n):
-                if point[j] >= low and point[j] <= high:
-                    if start < 0:
-                        start = j
-                    end = j
-            if start < 0:  # OpenSim gives up on the whole path here: objects not yet seen are left out
-                no_point_in_range = True
-                break
 
-            kind = wraps.kind[w]
-            axis = wraps.axis[w]
-            sign = wraps.sign[w]
-            dims = _at(wraps.dims, w)
-            outcome = NO_WRAP
-            best = -1
-            best_change = math.inf
-            best_r1 = (0.0, 0.0, 0.0)
-            best_r2 = (0.0, 0.0, 0.0)
-            best_arc = 0.0
-            p2 = _to_local(R_GW, p_GW, w, _at(p_G, start))
-            for j in range(start, end):
-                p1 = p2
-                p2 = _to_local(R_GW, p_GW, w, _at(p_G, j + 1))
-                here = _object_at(point[j], first_use, objects)
-                if here >= 0 and here == _object_at(point[j + 1], first_use, objects):
-                    continue
-                outcome, r1, r2, over = wrap_segment(
-                    p1, p2, kind, dims, axis, sign, wraps.method[use], uses > 1, space.fan
-                )
-                if outcome == MANDATORY:
-                    best, best_r1, best_r2, best_arc = j, r1, r2, over
-                    break
-                if outcome == WRAPPED:
-                    # The ends are read as for lengths: not always where they were wrapped from.
-                    e1 = _to_local(R_GW, p_GW, w, _read(j, p_G, point, seen, p_seen_G))
-                    e2 = _to_local(R_GW, p_GW, w, _read(j + 1, p_G, point, seen, p_seen_G))
-                    change = _span(e1, r1) + over + _span(e2, r2) - _span(e1, e2)
-                    if change < best_change:
-                        best, best_r1, best_r2, best_arc = j, r1, r2, over
-                        best_change = change
-            if i == 0:
-                outcome0 = outcome
-            elif i == 1:
-                outcome1 = outcome
-            if best >= 0:
-                for j in range(n - 1, best, -1):
-                    _move(j, j + 2, body, p_G, point, arc)
-                n += 2
-                body[best + 1] = wraps.body[w]
-                body[best + 2] = wraps.body[w]
-                point[best + 1] = tag
-                point[best + 2] = tag - 1
-                arc[best + 1] = 0.0
-                arc[best + 2] = best_arc
-                _to_ground(R_GW, p_GW, w, best_r1, p_G, best + 1)
-                _to_ground(R_GW, p_GW, w, best_r2, p_G, best + 2)
+@kernel
+def wrap_paths(first_row, count, first_wrap, first_point, body, p_G, p_pull_G, point, length, wraps, R_GW, p_GW, space):
+    """Lay all paths of a model around their wrap objects, in place: `wrap_path` for each path that has any.
 
-        total = _measure(n, p_G, point, first_use, objects, length, arc, seen, p_seen_G)
-        if no_point_in_range or abs(total - last_total) < SETTLED:
-            break
-        last_total = total
-        if round_ == 0 and uses > 1 and outcome0 == NO_WRAP and outcome1 == INSIDE:
-            # The first object did nothing and the second had an end inside: let the second go first.
-            swapped = True
-            n = _remove(-1, n, body, p_G, point, arc)
-    _settle(n, p_G, point, seen, p_seen_G, space.p_pull_G)
-    return n
+    Parameters
+    ----------
+    first_row : ndarray (paths + 1,) int64
+        Rows first_row[m] to first_row[m + 1] of the row arrays belong to path m, tangent points included.
+    count : ndarray (paths,) int64
+        Number of points of each path. In and out.
+    first_wrap : ndarray (paths + 1,) int64
+        Uses of each path in the second group of `wraps`.
+    first_point : ndarray (paths + 1,) int64
+        Its differences are the numbers of points of each path in the file, active or not.
+    body, p_G, point, length : ndarray (rows,), (rows, 3), (rows,), (rows,)
+        As in `wrap_path`, for all paths. Paths without wraps are not touched.
+    p_pull_G : ndarray (rows, 3)
+        Out, for paths with wraps: where the tension acts on the body of each point, m.
+    wraps : WrapTable
+    R_GW, p_GW : ndarray (objects, 3, 3), (objects, 3)
+        Frames of the wrap objects in ground.
+    space : Workspace
+    """
+    kind, dims, axis, sign, active = wraps.kind, wraps.dims, wraps.axis, wraps.sign, wraps.active
+    object_body, objects, method, first, last = wraps.body, wraps.object, wraps.method, wraps.first, wraps.last
+    node, link, seen, fan = space.node, space.link, space.seen, space.fan
+    for m in range(len(count)):
+        if first_wrap[m + 1] == first_wrap[m]:
+            continue
+        row = first_row[m]
+        end = first_row[m + 1]
+        count[m] = _lay_around(
+            count[m],
+            body[row:end],
+            p_G[row:end],
+            p_pull_G[row:end],
+            point[row:end],
+            length[row:end],
+            first_point[m + 1] - first_point[m],
+            first_wrap[m],
+            first_wrap[m + 1],
+            kind,
+            dims,
+            axis,
+            sign,
+            active,
+            object_body,
+            objects,
+            method,
+            first,
+            last,
+            R_GW,
+            p_GW,
+            node,
+            link,
+            seen,
+            fan,
+        )

@@ -1,0 +1,205 @@
+"""This file answers: what does each joint bear, muscle compression included?
+
+The force across a joint is what the bodies beyond it need for their motion, less all that pulls them directly: measured
+forces, springs and every muscle that crosses the joint, as wrenches on bodies. What acts on a coordinate (a coordinate
+actuator, a limit, the part of a muscle that moves its own path point) acts inside the joint and is borne by it. Given
+muscle forces that do not meet the measured motion exactly, the motion is the one that those forces cause: accelerations
+come from forward dynamics, as in OpenSim's JointReaction (docs/theory/joint_reactions.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hipspine.errors import DataError, UnknownName, nearest_names
+from hipspine.mechanics.forward_dynamics import composite_inertias, free_mass_matrix, solve_symmetric
+from hipspine.mechanics.inverse_dynamics import body_forces, gather_joint_forces, move_bodies
+from hipspine.jit import kernel
+from hipspine.mechanics.kinematics import place_bodies
+from hipspine.mechanics.muscle_paths import add_path_wrenches, lay_paths, lengths_and_arms
+from hipspine.model.flat import FlatModel
+from hipspine.model.records import GROUND, Model
+
+
+@kernel
+def joint_forces_in_frames(
+    tree,
+    tables,
+    laid,
+    q,
+    qd,
+    qdd,
+    wrench_G,
+    tension,
+    generalised,
+    row,
+    gain,
+    n_free,
+    settle_motion,
+    opensim_bias,
+    joint_force_G,
+    pose_R,
+    pose_p,
+    solved,
+):
+    """All frames: force across every body's joint, from the parent onto the body.
+
+    wrench_G (n_frames, n_bodies, 6): all direct wrenches on bodies but those of the paths. tension (n_frames, n_paths)
+    N. generalised (n_frames, n_coordinates): forces inside joints, paths left out; read with `settle_motion` only.
+    row (n_coordinates,), gain (n_frames, n_coordinates): which free coordinate drives each, and how much of it.
+    Out: joint_force_G (n_frames, n_bodies, 6) about the ground origin; pose_R (n_frames, n_bodies, 9), pose_p;
+    solved (n_frames,) False where the mass matrix is singular.
+    """
+    n_bodies = len(tree.parent)
+    n_steps = len(tree.step_kind)
+    n_coordinates = q.shape[1]
+    S = np.empty((n_steps, 6))
+    slope = np.empty(n_steps)
+    bend = np.empty(n_steps)
+    V = np.empty((n_bodies, 6))
+    A = np.empty((n_bodies, 6))
+    f = np.empty((n_bodies, 6))
+    direct = np.empty((n_bodies, 6))
+    inertia = np.empty((n_bodies, 10))
+    M = np.empty((n_free, n_free))
+    push = np.empty(n_free)
+    tau = np.empty(n_coordinates)
+    acceleration = np.empty(n_coordinates)
+    length = np.empty(tension.shape[1])
+    arms = np.empty(len(tables.paths.arm_coordinate))
+    for t in range(len(q)):
+        R_GB = pose_R[t]
+        p_GB = pose_p[t]
+        place_bodies(tree, q[t], R_GB, p_GB, S, slope, bend)
+        lay_paths(tables, q[t], R_GB, p_GB, laid)
+        for b in range(n_bodies):
+            for i in range(6):
+                direct[b, i] = wrench_G[t, b, i]
+        add_path_wrenches(laid, tension[t], direct)
+        for c in range(n_coordinates):
+            acceleration[c] = qdd[t, c]
+        solved[t] = True
+        if settle_motion:
+            # what the forces leave over at the given accelerations ...
+            move_bodies(tree, qd[t], acceleration, R_GB, p_GB, S, slope, bend, opensim_bias, V, A)
+            body_forces(tree, R_GB, p_GB, V, A, f)
+            for b in range(1, n_bodies):
+                for i in range(6):
+                    f[b, i] -= wrench_G[t, b, i]
+            gather_joint_forces(tree, S, slope, f, tau)
+            lengths_and_arms(n_bodies, tables, q[t], R_GB, S, slope, laid, length, arms)
+            for c in range(n_coordinates):
+                tau[c] = generalised[t, c] - tau[c]
+            for m in range(len(length)):
+                for k in range(tables.paths.first_arm[m], tables.paths.first_arm[m + 1]):
+                    tau[tables.paths.arm_coordinate[k]] += arms[k] * tension[t, m]
+            # ... accelerates the free coordinates
+            for i in range(n_free):
+                push[i] = 0.0
+            for c in range(n_coordinates):
+                if row[c] >= 0:
+                    push[row[c]] += gain[t, c] * tau[c]
+            composite_inertias(tree, R_GB, p_GB, inertia)
+            free_mass_matrix(tree, S, slope, inertia, row, gain[t], M)
+            solved[t] = solve_symmetric(M, push)
+            if solved[t]:
+                for c in range(n_coordinates):
+                    if row[c] >= 0:
+                        acceleration[c] += gain[t, c] * push[row[c]]
+        move_bodies(tree, qd[t], acceleration, R_GB, p_GB, S, slope, bend, opensim_bias, V, A)
+        body_forces(tree, R_GB, p_GB, V, A, f)
+        for b in range(1, n_bodies):
+            for i in range(6):
+                f[b, i] -= direct[b, i]
+        gather_joint_forces(tree, S, slope, f, tau)
+        for b in range(n_bodies):
+            for i in range(6):
+                joint_force_G[t, b, i] = f[b, i]
+
+
+@dataclass(frozen=True)
+class JointForceField:
+    """Force across every joint, before it is asked for at a point and in a frame.
+
+    joint_force_G (n_frames, n_bodies, 6): onto each body from the body before it in the tree, moment about the ground
+    origin (N·m) then force (N), ground axes; R_GB (n_frames, n_bodies, 3, 3) and p_GB (n_frames, n_bodies, 3): poses;
+    solved (n_frames,): False where forward dynamics failed.
+    """
+
+    flat: FlatModel
+    joint_force_G: np.ndarray
+    R_GB: np.ndarray
+    p_GB: np.ndarray
+    solved: np.ndarray
+
+
+@dataclass(frozen=True)
+class Reaction:
+    """One joint's reaction on one of its bodies.
+
+    force, moment (n_frames, 3) N and N·m about the joint's frame origin on that body; point (n_frames, 3) m: that
+    origin, in the frame named; label as OpenSim writes it: joint_on_body_in_frame.
+    """
+
+    label: str
+    joint: str
+    on_body: str
+    in_frame: str
+    force: np.ndarray
+    moment: np.ndarray
+    point: np.ndarray
+
+
+def joint_reaction(
+    model: Model, field: JointForceField, joint: str, on: str = "child", express_in: str = "ground"
+) -> Reaction:
+    """Reaction of one joint.
+
+    Parameters
+    ----------
+    joint : name of the joint
+    on : "child" or "parent": the body on which the reaction acts
+    express_in : "ground", "child", "parent" (those bodies' own axes, OpenSim's meaning), "joint" (the joint frame on the
+        body chosen by `on`), or the name of a body
+
+    Raises
+    ------
+    UnknownName
+        No such joint or frame.
+    """
+    flat = field.flat
+    names = [one.name for one in model.joints]
+    if joint not in names:
+        raise UnknownName(f"The model has no joint '{joint}'{nearest_names(joint, names)}. Name one of its joints, or ALL.")
+    record = model.joints[names.index(joint)]
+    b = flat.joint_of_body.index(names.index(joint))
+    sign = -1.0 if (on == "parent") != flat.joint_is_reversed[b] else 1.0
+    if on not in ("child", "parent"):
+        raise DataError(f"A reaction acts on 'child' or 'parent', not on '{on}'.")
+    own = record.child if on == "child" else record.parent
+    body = flat.body_names.index(own.body)
+    from hipspine.model.flat import placement
+
+    R_BF, p_BF = placement(own)
+    p_G = field.p_GB[:, body] + field.R_GB[:, body] @ p_BF
+    wrench = sign * field.joint_force_G[:, b]
+    force_G, moment_G = wrench[:, 3:], wrench[:, :3] - np.cross(p_G, wrench[:, 3:])
+    named = {"child": record.child.body, "parent": record.parent.body, "joint": own.body}.get(express_in, express_in)
+    if named not in flat.body_names:
+        raise UnknownName(
+            f"Reactions cannot be expressed in '{express_in}': no such body{nearest_names(express_in, flat.body_names)}."
+        )
+    f = flat.body_names.index(named)
+    R_GF, p_GF = field.R_GB[:, f], field.p_GB[:, f]
+    if express_in == "joint":
+        R_GF, p_GF = R_GF @ R_BF, p_G
+    if named == GROUND:
+        force, moment, point = force_G, moment_G, p_G
+    else:
+        force, moment, point = (
+            np.einsum("tij,ti->tj", R_GF, vector) for vector in (force_G, moment_G, p_G - p_GF)
+        )
+    in_frame = named if express_in != "joint" else f"{own.name or own.body}_joint_frame"
+    return Reaction(f"{joint}_on_{own.body}_in_{in_frame}", joint, own.body, in_frame, force, moment, point)

@@ -1,0 +1,262 @@
+"""This file answers: which muscle forces explain a measured movement?
+
+Per frame: the net joint moments (inverse dynamics with measured and passive forces), what each muscle offers there (moment
+arm times available force), and the activations that meet the moments at the least sum of powers, solved exactly
+(docs/theory/static_optimization.md). The equality is one of generalised forces on the free coordinates; OpenSim states it
+in accelerations, which has the same optimum and a dense matrix.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hipspine.errors import DataError
+from hipspine.mechanics.dual_newton import Solution, solve_static_optimization
+from hipspine.mechanics.inverse_dynamics import inverse_dynamics_in_frames
+from hipspine.jit import kernel
+from hipspine.mechanics.muscle_force import FlatMuscles, capacity_frames, flatten_muscles, muscle_strengths
+from hipspine.mechanics.muscle_paths import LaidPaths, PathTables, path_space, path_tables, paths_in_frames
+from hipspine.mechanics.status import Status
+from hipspine.model.flat import FlatModel
+from hipspine.model.records import Model
+
+
+@kernel
+def path_speeds(first_arm, arm_coordinate, arms, qd, speed):
+    """Lengthening speed (n_frames, n_paths), m/s, of paths whose moment arms are known."""
+    for t in range(len(qd)):
+        for m in range(len(first_arm) - 1):
+            total = 0.0
+            for k in range(first_arm[m], first_arm[m + 1]):
+                total -= arms[t, k] * qd[t, arm_coordinate[k]]
+            speed[t, m] = total
+
+
+@kernel
+def muscle_columns(first_arm, arm_coordinate, arm_entry, arms, gain, capacity, values):
+    """Moment per unit activation into `values` (n_frames, n_entries): arm times capacity, couplers applied."""
+    for t in range(len(arms)):
+        for m in range(len(first_arm) - 1):
+            for k in range(first_arm[m], first_arm[m + 1]):
+                e = arm_entry[k]
+                if e >= 0:
+                    values[t, e] += gain[t, arm_coordinate[k]] * arms[t, k] * capacity[t, m]
+
+
+@dataclass(frozen=True)
+class MomentPattern:
+    """Which entries the moment matrix of a model can have: compressed columns, muscles first, then the actuators.
+
+    col_start (n_columns + 1,), row_index (n_entries,): rows are free coordinates. arm_entry (n_arms,): entry that a moment
+    arm feeds, -1 where its coordinate is held. coordinate_row (n_coordinates,): row of a coordinate, -1 where held;
+    a dependent coordinate has the row of what drives it.
+    """
+
+    col_start: np.ndarray
+    row_index: np.ndarray
+    arm_entry: np.ndarray
+    coordinate_row: np.ndarray
+    n_rows: int
+
+
+def moment_pattern(
+    tables: PathTables, coordinate_row: np.ndarray, n_rows: int, actuator_touches: np.ndarray
+) -> MomentPattern:
+    """Sparsity of the moment matrix.
+
+    coordinate_row (n_coordinates,): free coordinate that drives each, or -1; actuator_touches (n_actuators,
+    n_coordinates) True where an actuator other than a muscle can act.
+    """
+    starts, arm_entry = [0], np.full(len(tables.paths.arm_coordinate), -1, dtype=np.int64)
+    rows: list[int] = []
+    for m in range(len(tables.paths.first_arm) - 1):
+        own = range(tables.paths.first_arm[m], tables.paths.first_arm[m + 1])
+        used = sorted({int(coordinate_row[tables.paths.arm_coordinate[k]]) for k in own} - {-1})
+        for k in own:
+            row = int(coordinate_row[tables.paths.arm_coordinate[k]])
+            if row >= 0:
+                arm_entry[k] = len(rows) + used.index(row)
+        rows += used
+        starts.append(len(rows))
+    for touches in actuator_touches:
+        rows += sorted({int(coordinate_row[c]) for c in np.flatnonzero(touches)} - {-1})
+        starts.append(len(rows))
+    return MomentPattern(
+        np.array(starts, dtype=np.int64), np.array(rows, dtype=np.int64), arm_entry, coordinate_row, n_rows
+    )
+
+
+@dataclass(frozen=True)
+class MuscleSetup:
+    """All of a model that static optimisation needs, laid out once: build with `muscle_setup`."""
+
+    model: Model
+    flat: FlatModel
+    tables: PathTables
+    laid: LaidPaths
+    muscles: FlatMuscles | None  # None without physiology
+    strength: np.ndarray  # (n_muscles,) N
+    lower: np.ndarray  # (n_columns,)
+    upper: np.ndarray
+
+
+def muscle_setup(model: Model, flat: FlatModel, physiology: bool = True, parity: bool = False) -> MuscleSetup:
+    """Tables of a model's muscles and actuators.
+
+    With `parity`, muscles have the accidents that OpenSim 4.6 gives them (see `flatten_muscles`).
+    """
+    tables = path_tables(model, flat, tuple(muscle.path for muscle in model.muscles))
+    columns = (*model.muscles, *model.actuators)
+    applies = np.array([column.applies_force for column in columns], dtype=bool)
+    lower = np.where(applies, [column.min_control for column in columns], 0.0)
+    upper = np.where(applies, [column.max_control for column in columns], 0.0)
+    return MuscleSetup(
+        model=model,
+        flat=flat,
+        tables=tables,
+        laid=path_space(tables, flat.tree.n_coordinates),
+        muscles=flatten_muscles(model, parity) if physiology else None,
+        strength=muscle_strengths(model),
+        lower=lower,
+        upper=upper,
+    )
+
+
+@dataclass(frozen=True)
+class StaticOptimum:
+    """Muscle and actuator forces of a movement.
+
+    Columns are the muscles of the model, then its other actuators. activation (n_frames, n_columns): controls; force: N,
+    or N·m for actuators of rotations. Rows are the free coordinates: moment (n_frames, n_rows) N·m or N that actuators had
+    to meet; shortfall: what they could not. length (n_frames, n_muscles) m, speed m/s; capacity N per unit activation.
+    `solution` holds status, optimality and multipliers of each frame.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[str, ...]
+    activation: np.ndarray
+    force: np.ndarray
+    moment: np.ndarray
+    length: np.ndarray
+    speed: np.ndarray
+    capacity: np.ndarray
+    solution: Solution
+    pattern: MomentPattern
+    values: np.ndarray  # (n_frames, n_entries) moment per unit control
+
+    @property
+    def shortfall(self) -> np.ndarray:
+        """(n_frames, n_rows) N·m or N that the actuators could not reach; rounding where the frame is solved."""
+        return self.solution.violation
+
+    @property
+    def status(self) -> tuple[Status, ...]:
+        return self.solution.status
+
+
+def static_optimization(
+    setup: MuscleSetup,
+    q: np.ndarray,
+    qd: np.ndarray,
+    qdd: np.ndarray,
+    *,
+    coordinate_row: np.ndarray,
+    gain: np.ndarray,
+    wrench_G: np.ndarray | None = None,
+    passive_tau: np.ndarray | None = None,
+    actuator_tau: np.ndarray | None = None,
+    exponent: float = 2.0,
+    opensim_bias: bool = False,
+    moment: np.ndarray | None = None,
+) -> StaticOptimum:
+    """Least-effort muscle forces of a movement.
+
+    Parameters
+    ----------
+    setup : from `muscle_setup`
+    q, qd, qdd : (n_frames, n_coordinates) rad or m, per s, per s²; dependent coordinates in step with their couplers
+    coordinate_row, gain : (n_coordinates,), (n_frames, n_coordinates)
+        Free coordinate that drives each coordinate (-1: held) and its rate per unit of that; see `couplers`.
+    wrench_G : (n_frames, n_bodies, 6), optional
+        Direct wrenches on bodies (measured forces, springs): moment about the ground origin N·m, force N.
+    passive_tau : (n_frames, n_coordinates), optional
+        Generalised forces inside joints that are not actuators.
+    actuator_tau : (n_frames, n_actuators, n_coordinates), optional
+        Generalised force per unit control of the model's other actuators, in their order.
+    exponent : p of the cost sum |x|^p
+    opensim_bias : see `inverse_dynamics`
+    moment : (n_frames, n_coordinates), optional
+        Net generalised forces, where they are known already; they replace the inverse dynamics.
+
+    Raises
+    ------
+    DataError
+        Shapes that do not fit the model.
+    """
+    flat, tables, model = setup.flat, setup.tables, setup.model
+    q, qd, qdd, gain = (np.ascontiguousarray(x, dtype=float) for x in (q, qd, qdd, gain))
+    n, n_muscles, n_actuators = len(q), len(model.muscles), len(model.actuators)
+    if actuator_tau is None:
+        actuator_tau = np.zeros((n, n_actuators, flat.tree.n_coordinates))
+        if n_actuators:
+            raise DataError(f"The model has {n_actuators} actuators besides its muscles; give their unit forces.")
+    if moment is None:
+        wrench = np.empty((0, len(flat.body_names), 6)) if wrench_G is None else np.ascontiguousarray(wrench_G)
+        moment = np.empty_like(q)
+        inverse_dynamics_in_frames(
+            flat.tree, q, qd, qdd, wrench, opensim_bias, moment, np.empty((0, len(flat.body_names), 6))
+        )
+    if passive_tau is not None:
+        moment = moment - passive_tau
+    length, arms = np.empty((n, n_muscles)), np.empty((n, len(tables.paths.arm_coordinate)))
+    paths_in_frames(flat.tree, tables, setup.laid, q, length, arms)
+    speed, capacity = np.empty_like(length), np.empty_like(length)
+    path_speeds(tables.paths.first_arm, tables.paths.arm_coordinate, arms, qd, speed)
+    if setup.muscles is None:
+        capacity[:] = setup.strength
+    else:
+        capacity_frames(setup.muscles, setup.strength, length, speed, capacity)
+    free = sorted(set(coordinate_row.tolist()) - {-1})
+    n_rows = len(free)
+    pattern = moment_pattern(tables, coordinate_row, n_rows, (actuator_tau != 0).any(axis=0))
+    values, b = np.zeros((n, len(pattern.row_index))), np.zeros((n, n_rows))
+    muscle_columns(
+        tables.paths.first_arm, tables.paths.arm_coordinate, pattern.arm_entry, arms, gain, capacity, values
+    )
+    rows = np.empty(n_rows, dtype=np.int64)
+    for c, row in enumerate(coordinate_row):
+        if row < 0:
+            continue
+        b[:, row] += gain[:, c] * moment[:, c]
+        rows[row] = c if (gain[:, c] == 1.0).all() and model.coordinates[c].name not in _dependents(model) else rows[row]
+        for k in range(n_actuators):
+            own = pattern.row_index[pattern.col_start[n_muscles + k] : pattern.col_start[n_muscles + k + 1]]
+            place = np.flatnonzero(own == row)
+            if len(place):
+                entry = pattern.col_start[n_muscles + k] + place[0]
+                values[:, entry] += gain[:, c] * actuator_tau[:, k, c]
+    columns = (*model.muscles, *model.actuators)
+    solution = solve_static_optimization(
+        pattern.col_start, pattern.row_index, values, b, setup.lower, setup.upper, np.ones(len(columns)), exponent
+    )
+    optimal = np.array([actuator.optimal_force for actuator in model.actuators])
+    scale = np.concatenate([capacity, np.broadcast_to(optimal, (n, n_actuators))], axis=1)
+    return StaticOptimum(
+        columns=tuple(column.name for column in columns),
+        rows=tuple(flat.coordinate_names[c] for c in rows),
+        activation=solution.x,
+        force=solution.x * scale,
+        moment=b,
+        length=length,
+        speed=speed,
+        capacity=capacity,
+        solution=solution,
+        pattern=pattern,
+        values=values,
+    )
+
+
+def _dependents(model: Model) -> set[str]:
+    return {coupler.dependent for coupler in model.couplers if coupler.enforced}
