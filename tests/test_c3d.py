@@ -121,6 +121,8 @@ def test_turning_the_laboratory_turns_every_vector_and_keeps_the_wrench(tmp_path
     assert_allclose(ground.R_GL, R)
     assert_allclose(ground.plates[0].moment_G, lab.plates[0].moment_G @ R.T)
     assert_allclose(ground.markers.position_G, lab.markers.position_G @ R.T)
+    assert_allclose(ground.plates[0].free_moment_G, lab.plates[0].free_moment_G @ R.T)
+    assert_allclose(ground.plates[0].corners_G, lab.plates[0].corners_G @ R.T)
     assert ground.plates[0].force_G[:, 1].max() > 500
     assert_allclose(ground.markers.path("LASI")[0], [0.1, 0.95, -0.12], atol=1e-6)
 

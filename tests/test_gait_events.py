@@ -108,6 +108,13 @@ def test_two_feet_on_one_plate_are_shared(corners):
     assert events_from_plates([hit]) == ()
 
 
+def test_a_resting_foot_that_hardly_presses_still_makes_a_contact_shared():
+    """2 % of the force moves the centre of pressure by millimetres: only the markers tell."""
+    where = plate_at(SPEED * STEP * 2.5, 0.0, half=0.9)
+    (hit,) = plate_hits((plate_for([("left", 1, 1.0), ("right", 1, 0.02)], where),), walk(), FEET)
+    assert hit.verdict is Hit.SHARED
+
+
 def test_a_force_far_from_both_feet_is_nobodys():
     t, force, point = step_force("left", 1)
     stray = plate_from_point("a", t, force, point + np.array([3.0, 0, 0]), 0 * force)
