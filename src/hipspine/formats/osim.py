@@ -147,7 +147,8 @@ def with_force_set(model: rec.Model, elements: list[Element], replace_all: bool 
     doubled = set(added.order) & set(model.force_order)
     if doubled:
         raise FileFormatError(
-            f"The force set adds '{sorted(doubled)[0]}', a name that the model's forces already have; rename one of them."
+            f"The force set adds '{sorted(doubled)[0]}', a name that the model's forces already have; rename one of "
+            "them."
         )
     return replace(
         model,
@@ -217,8 +218,8 @@ def _wraps(element: Element, frames: FrameBook, path: str, body: str) -> list[re
 def _wrap(element: Element, owner: rec.Frame) -> rec.WrapObject:
     if element.tag not in _WRAPS:
         raise UnsupportedFeature(
-            f"{described(element)} is a wrap surface that hipspine does not compute (cylinder, sphere and ellipsoid are). "
-            "Replace it, or remove it from the file and from the paths that use it."
+            f"{described(element)} is a wrap surface that hipspine does not compute (cylinder, sphere and ellipsoid "
+            "are). Replace it, or remove it from the file and from the paths that use it."
         )
     kind = _WRAPS[element.tag]
     if kind == "ellipsoid":
@@ -230,7 +231,10 @@ def _wrap(element: Element, owner: rec.Frame) -> rec.WrapObject:
     if min(used) <= 0:
         raise FileFormatError(f"{described(element)} has size {used} m; every radius must be positive. Correct it.")
     frame = placed(
-        owner, vector3(element, "translation", (0.0, 0.0, 0.0)), vector3(element, "xyz_body_rotation", (0.0, 0.0, 0.0)), ""
+        owner,
+        vector3(element, "translation", (0.0, 0.0, 0.0)),
+        vector3(element, "xyz_body_rotation", (0.0, 0.0, 0.0)),
+        "",
     )
     return rec.WrapObject(
         name_of(element), kind, frame, size, text(element, "quadrant", "all") or "all", flag(element, "active", True)
@@ -321,7 +325,14 @@ def _spatial_transform(
     transform = element.find("SpatialTransform")
     found = {} if transform is None else {name_of(one): one for one in transform}
     axes = []
-    defaults = {"rotation1": _X, "rotation2": _Y, "rotation3": _Z, "translation1": _X, "translation2": _Y, "translation3": _Z}
+    defaults = {
+        "rotation1": _X,
+        "rotation2": _Y,
+        "rotation3": _Z,
+        "translation1": _X,
+        "translation2": _Y,
+        "translation3": _Z,
+    }
     for name, default in defaults.items():
         if name not in found:
             axes.append(rec.TransformAxis(default, None, fn.Constant(0.0)))
@@ -353,7 +364,7 @@ def _spatial_transform(
 def _motion_of(
     element: Element, rotations: tuple[rec.TransformAxis, ...], translations: tuple[rec.TransformAxis, ...]
 ) -> str:
-    """Rotational or translational where the coordinate itself is an angle or a distance along one axis, else coupled."""
+    """Rotational or translational where the coordinate itself is an angle or distance along one axis, else coupled."""
     name = name_of(element)
 
     def plain(axis: rec.TransformAxis) -> bool:

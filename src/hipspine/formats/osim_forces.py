@@ -68,7 +68,12 @@ def read_forces(elements: Iterable[Element], frames: FrameBook) -> Forces:
             low, high = _controls(element)
             found.actuators.append(
                 rec.CoordinateActuator(
-                    name, text(element, "coordinate"), number(element, "optimal_force", 1.0), low, high, _applies(element)
+                    name,
+                    text(element, "coordinate"),
+                    number(element, "optimal_force", 1.0),
+                    low,
+                    high,
+                    _applies(element),
                 )
             )
         elif tag == "PointActuator":

@@ -92,7 +92,7 @@ class FrameBook:
                 return candidate
         last = name.rpartition("/")[2]
         same = [path for path in known if path.rpartition("/")[2] == last]
-        bodies = [path for path in same if path == "/ground" or path.startswith("/bodyset/") and path.count("/") == 2]
+        bodies = [path for path in same if path == "/ground" or (path.startswith("/bodyset/") and path.count("/") == 2)]
         if len(bodies) == 1:
             return bodies[0]
         if len(same) == 1:

@@ -1,8 +1,8 @@
 """This file answers: how do the coordinates accelerate under given forces?
 
-Composite rigid bodies [featherstone2008, ch. 6] about the ground origin give the mass matrix; constraints are eliminated:
-with `row` and `gain` every coordinate is either free, or a multiple of one free coordinate (a coupler), or held
-(docs/theory/forward_dynamics.md).
+Composite rigid bodies [featherstone2008, ch. 6] about the ground origin give the mass matrix; constraints are
+eliminated: with `row` and `gain` every coordinate is either free, or a multiple of one free coordinate (a coupler), or
+held (docs/theory/forward_dynamics.md).
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ def add_opensim_bias(tree, b, qd, R_GB, p_GB, S, slope, A):
         z0 = o0 - x0
         z1 = o1 - x1
         z2 = o2 - x2
-        s0, s1, s2, s3, s4, s5 = S[k, 0], S[k, 1], S[k, 2], S[k, 3], S[k, 4], S[k, 5]
+        s0, s1, s2, _s3, _s4, _s5 = S[k, 0], S[k, 1], S[k, 2], S[k, 3], S[k, 4], S[k, 5]
         # the axis passes through the joint origin p: its moment part p x s turns with it
         y0 = (z1 * s2 - z2 * s1) * rate
         y1 = (z2 * s0 - z0 * s2) * rate

@@ -42,7 +42,8 @@ def evaluate_function(functions, f, x):
 def place_bodies(tree, q, R_GB, p_GB, S, slope, bend):
     """One frame: pose of every body, spatial axis of every step, first and second derivative of its function.
 
-    q (n_coordinates,); out: R_GB (n_bodies, 9) row by row, p_GB (n_bodies, 3), S (n_steps, 6), slope and bend (n_steps,).
+    q (n_coordinates,); out: R_GB (n_bodies, 9) row by row, p_GB (n_bodies, 3), S (n_steps, 6), slope and bend
+    (n_steps,).
     """
     for i in range(9):
         R_GB[0, i] = 0.0
@@ -169,8 +170,8 @@ def place_bodies_in_frames(tree, q, R_GB, p_GB):
 
 @dataclass(frozen=True)
 class Poses:
-    """Where the bodies are: R_GB (n_frames, n_bodies, 3, 3) turns body vectors into ground, p_GB (n_frames, n_bodies, 3)
-    is the body origin in ground, m. Bodies as in `bodies`, ground first."""
+    """Where the bodies are: R_GB (n_frames, n_bodies, 3, 3) turns body vectors into ground, p_GB (n_frames, n_bodies,
+    3) is the body origin in ground, m. Bodies as in `bodies`, ground first."""
 
     bodies: tuple[str, ...]
     R_GB: np.ndarray

@@ -3,8 +3,8 @@
 A path is a chain of straight pieces, with arcs where it wraps. A piece from point P on body A to point Q on body B with
 unit direction u changes its length at the rate W · (V_B - V_A), with the unit wrench W = (P × u, u) and the bodies'
 spatial velocities V. So dL/dq sums S · W over the joint steps between A and B, and the moment arm is -dL/dq: the
-generalised force of unit tension [virtual work]. A moving point adds the rate of its own place. Tangent points of a wrap
-count as fixed to the wrap object's body, as in OpenSim (docs/theory/muscle_paths.md).
+generalised force of unit tension [virtual work]. A moving point adds the rate of its own place. Tangent points of a
+wrap count as fixed to the wrap object's body, as in OpenSim (docs/theory/muscle_paths.md).
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class PathTables(NamedTuple):
 
 
 class LaidPaths(NamedTuple):
-    """All paths of one frame in ground, and scratch space: path m holds `count[m]` points from row `first_row[m]` on."""
+    """All paths of one frame in ground, and scratch space: path m has `n_points[m]` points from row `first_row[m]`."""
 
     first_row: np.ndarray  # (n_paths + 1,)
-    count: np.ndarray  # (n_paths,)
+    n_points: np.ndarray  # (n_paths,)
     body: np.ndarray  # (rows,)
     p_G: np.ndarray  # (rows, 3)
     point: np.ndarray  # (rows,) place in the file's list, negative for tangent points
@@ -81,7 +81,7 @@ def path_space(tables: PathTables, n_coordinates: int) -> LaidPaths:
     n_objects = len(tables.wraps.kind)
     return LaidPaths(
         first_row=first_row,
-        count=np.zeros(len(rows), dtype=np.int64),
+        n_points=np.zeros(len(rows), dtype=np.int64),
         body=np.zeros(first_row[-1], dtype=np.int64),
         p_G=np.zeros((first_row[-1], 3)),
         point=np.zeros(first_row[-1], dtype=np.int64),
@@ -109,8 +109,8 @@ def place_wrap_objects(body, R_BW, p_BW, R_GB, p_GB, R_GW, p_GW):
 def lay_paths(tables, q, R_GB, p_GB, laid):
     """One frame: the active points of every path in ground, tangent points of its wraps inserted.
 
-    This and the next two kernels are long on purpose: the tables are dozens of arrays, and handing them to a helper once
-    per muscle would cost more than the geometry.
+    This and the next two kernels are long on purpose: the tables are dozens of arrays, and handing them to a helper
+    once per muscle would cost more than the geometry.
     """
     paths, functions, wraps = tables.paths, tables.functions, tables.wraps
     body, p_G, point = laid.body, laid.p_G, laid.point
@@ -118,7 +118,7 @@ def lay_paths(tables, q, R_GB, p_GB, laid):
     point_coordinate, point_function, point_R = paths.point_coordinate, paths.point_function, paths.point_R
     if len(wraps.kind) > 0:
         place_wrap_objects(wraps.body, paths.object_R, paths.object_p, R_GB, p_GB, laid.R_GW, laid.p_GW)
-    for m in range(len(laid.count)):
+    for m in range(len(laid.n_points)):
         row = laid.first_row[m]
         n = row
         first = paths.first_point[m]
@@ -172,7 +172,7 @@ def lay_paths(tables, q, R_GB, p_GB, laid):
                 v = p_G[j + 1, 1] - p_G[j, 1]
                 w = p_G[j + 1, 2] - p_G[j, 2]
                 laid.piece[j] = sqrt(u * u + v * v + w * w)
-        laid.count[m] = n
+        laid.n_points[m] = n
 
 
 @kernel
@@ -191,7 +191,7 @@ def lengths_and_arms(n_bodies, tables, q, R_GB, S, slope, laid, length, arms):
             dL[arm_coordinate[k]] = 0.0
         total = 0.0
         row = laid.first_row[m]
-        for j in range(row, row + laid.count[m] - 1):
+        for j in range(row, row + laid.n_points[m] - 1):
             span = piece[j]
             total += span
             a = body[j]
@@ -239,7 +239,7 @@ def add_path_wrenches(laid, tension, wrench_G):
     body, p_G = laid.body, laid.p_G
     for m in range(len(tension)):
         row = laid.first_row[m]
-        for j in range(row, row + laid.count[m] - 1):
+        for j in range(row, row + laid.n_points[m] - 1):
             a = body[j]
             b = body[j + 1]
             if a == b:

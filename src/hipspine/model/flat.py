@@ -2,8 +2,8 @@
 
 `flatten` turns the records into contiguous arrays. One idea carries all joints: every joint is a chain of single-axis
 steps, each driven by a piecewise polynomial of one coordinate, so Pin, Ball, Free and Custom joints are data, not code.
-Bodies stand in the order of OpenSim's multibody tree: by level from the ground, within a level as the joints in the file.
-Body 0 is the ground.
+Bodies stand in the order of OpenSim's multibody tree: by level from the ground, within a level as the joints in the
+file. Body 0 is the ground.
 """
 
 from __future__ import annotations
@@ -155,9 +155,7 @@ def tree_joints(model: Model) -> list[tuple[Joint, bool]]:
     reached, waiting, ordered = {GROUND}, list(model.joints), []
     while waiting:
         level = [
-            (joint, False)
-            for joint in waiting
-            if joint.parent.body in reached and joint.child.body not in reached
+            (joint, False) for joint in waiting if joint.parent.body in reached and joint.child.body not in reached
         ]
         level += [
             (joint, True) for joint in waiting if joint.child.body in reached and joint.parent.body not in reached
@@ -322,7 +320,9 @@ def flatten_paths(model: Model, flat: FlatModel, paths: tuple[Path, ...]) -> tup
 
     def coordinate_row(name: str, where: str) -> int:
         if name not in row:
-            raise ModelError(f"{where} uses coordinate '{name}', which the model does not have{nearest_names(name, row)}.")
+            raise ModelError(
+                f"{where} uses coordinate '{name}', which the model does not have{nearest_names(name, row)}."
+            )
         return row[name]
 
     points, wraps = [], []
@@ -342,7 +342,17 @@ def flatten_paths(model: Model, flat: FlatModel, paths: tuple[Path, ...]) -> tup
             kind = {"fixed": POINT_FIXED, "conditional": POINT_CONDITIONAL, "moving": POINT_MOVING}[point.kind]
             low, high = point.condition_range
             points.append(
-                (kind, body_index[point.frame.body], R @ np.array(point.location) + p, coordinates, low, high, functions, R, p)
+                (
+                    kind,
+                    body_index[point.frame.body],
+                    R @ np.array(point.location) + p,
+                    coordinates,
+                    low,
+                    high,
+                    functions,
+                    R,
+                    p,
+                )
             )
         for wrap in path.wraps:
             if wrap.wrap_object not in objects:
@@ -408,5 +418,7 @@ def _quadrant(text: str, name: str) -> tuple[int, int]:
     sign = -1 if word.startswith("-") else 1
     letter = word.lstrip("+-")
     if letter not in ("x", "y", "z"):
-        raise UnsupportedFeature(f"Wrap object '{name}' has quadrant '{text}'; expected all, or a signed axis such as -y.")
+        raise UnsupportedFeature(
+            f"Wrap object '{name}' has quadrant '{text}'; expected all, or a signed axis such as -y."
+        )
     return "xyz".index(letter), sign

@@ -1,4 +1,4 @@
-"""This file answers: which scalar functions may drive a joint axis, a moving point or a coupler, and what are they worth?
+"""This file answers: which scalar functions drive joint axes, moving points and couplers, and what are they worth?
 
 Every kind is a piecewise polynomial, so one evaluation serves all of them: `pieces()` gives knots and coefficients,
 `value` and its two derivatives follow. The kinds and their end rules are OpenSim's (docs/theory/functions.md).
@@ -7,7 +7,6 @@ Every kind is a piecewise polynomial, so one evaluation serves all of them: `pie
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Union
 
 import numpy as np
 
@@ -50,6 +49,7 @@ class Constant:
     amount: float = 0.0
 
     def pieces(self) -> Pieces:
+        """The function as a piecewise polynomial."""
         return Pieces(np.empty(0), np.zeros(1), np.array([[self.amount]]))
 
 
@@ -61,6 +61,7 @@ class Linear:
     intercept: float = 0.0
 
     def pieces(self) -> Pieces:
+        """The function as a piecewise polynomial."""
         return Pieces(np.empty(0), np.zeros(1), np.array([[self.intercept, self.slope]]))
 
 
@@ -71,6 +72,7 @@ class Polynomial:
     coefficients: tuple[float, ...]
 
     def pieces(self) -> Pieces:
+        """The function as a piecewise polynomial."""
         return Pieces(np.empty(0), np.zeros(1), np.array([self.coefficients[::-1]], dtype=float))
 
 
@@ -85,6 +87,7 @@ class PiecewiseLinear:
         _require_points(self, 1)
 
     def pieces(self) -> Pieces:
+        """The function as a piecewise polynomial."""
         x, y = np.array(self.x), np.array(self.y)
         if len(x) == 1:
             return Constant(float(y[0])).pieces()
@@ -105,12 +108,14 @@ class SimmSpline:
         _require_points(self, 1)
 
     def pieces(self) -> Pieces:
+        """The function as a piecewise polynomial."""
         x, y = np.array(self.x), np.array(self.y)
         n = len(x)
         if n == 1:
             return Constant(float(y[0])).pieces()
-        h, slope = np.diff(x), np.diff(y) / np.diff(x)
-        second = np.zeros(n)
+        h: np.ndarray = np.diff(x)
+        slope: np.ndarray = np.diff(y) / h
+        second: np.ndarray = np.zeros(n)
         if n > 2:
             # Continuity of the first derivative inside; third derivative prescribed at both ends.
             system, right = np.zeros((n, n)), np.zeros(n)
@@ -147,6 +152,7 @@ class NaturalSpline:
             raise DataError(f"A GCVSpline of half order {(self.degree + 1) // 2} is not supported: use 2 (cubic) or 3.")
 
     def pieces(self) -> Pieces:
+        """The function as a piecewise polynomial."""
         from scipy.interpolate import BSpline, PPoly, make_interp_spline
 
         low = (self.degree + 1) // 2
@@ -172,14 +178,15 @@ class Multiplier:
     """scale times another function; a scaled model keeps its unscaled function and its factor apart."""
 
     scale: float
-    inner: "Function"
+    inner: Function
 
     def pieces(self) -> Pieces:
+        """The function as a piecewise polynomial."""
         inner = self.inner.pieces()
         return Pieces(inner.knots, inner.origins, inner.coefficients * self.scale)
 
 
-Function = Union[Constant, Linear, Polynomial, PiecewiseLinear, SimmSpline, NaturalSpline, Multiplier]
+Function = Constant | Linear | Polynomial | PiecewiseLinear | SimmSpline | NaturalSpline | Multiplier
 
 
 def evaluate(function: Function, x: np.ndarray | float, derivative: int = 0) -> np.ndarray:
@@ -204,7 +211,7 @@ def is_zero(function: Function) -> bool:
     return isinstance(function, Constant) and function.amount == 0.0
 
 
-def _require_points(function: "PiecewiseLinear | SimmSpline | NaturalSpline", least: int) -> None:
+def _require_points(function: PiecewiseLinear | SimmSpline | NaturalSpline, least: int) -> None:
     kind = type(function).__name__
     if len(function.x) != len(function.y):
         raise DataError(f"{kind} has {len(function.x)} x values and {len(function.y)} y values; they must pair up.")
@@ -220,8 +227,8 @@ __all__ = [
     "Linear",
     "Multiplier",
     "NaturalSpline",
-    "PiecewiseLinear",
     "Pieces",
+    "PiecewiseLinear",
     "Polynomial",
     "SimmSpline",
     "evaluate",

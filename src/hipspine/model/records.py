@@ -152,6 +152,7 @@ class Curve:
     parameters: tuple[tuple[str, float], ...] = ()
 
     def value(self, name: str, default: float) -> float:
+        """One shape parameter, or `default` where the file does not state it."""
         return dict(self.parameters).get(name, default)
 
 
@@ -179,6 +180,7 @@ class Muscle:
     applies_force: bool = True
 
     def parameter(self, name: str) -> float:
+        """One parameter of this kind of muscle, by OpenSim's name."""
         return dict(self.parameters)[name]
 
 
@@ -305,9 +307,7 @@ class SpringGeneralizedForce:
 
 
 Actuator = CoordinateActuator | PointActuator | TorqueActuator
-PassiveForce = (
-    CoordinateLimitForce | Bushing | PathSpring | Ligament | PointSpring | SpringGeneralizedForce
-)
+PassiveForce = CoordinateLimitForce | Bushing | PathSpring | Ligament | PointSpring | SpringGeneralizedForce
 
 
 @dataclass(frozen=True)
@@ -386,6 +386,7 @@ class Model:
 
     @property
     def coordinate_names(self) -> tuple[str, ...]:
+        """Names of all coordinates, in the order of the joints in the file: the columns of q."""
         return tuple(c.name for c in self.coordinates)
 
     @property
@@ -394,14 +395,14 @@ class Model:
         return float(sum(body.mass for body in self.bodies))
 
     def coordinate(self, name: str) -> Coordinate:
+        """The coordinate of that name; ModelError with the nearest names where there is none."""
         for one in self.coordinates:
             if one.name == name:
                 return one
-        raise ModelError(
-            f"Model '{self.name}' has no coordinate '{name}'{nearest_names(name, self.coordinate_names)}."
-        )
+        raise ModelError(f"Model '{self.name}' has no coordinate '{name}'{nearest_names(name, self.coordinate_names)}.")
 
     def body(self, name: str) -> Body:
+        """The body of that name; ModelError with the nearest names where there is none."""
         for one in self.bodies:
             if one.name == name:
                 return one
