@@ -708,8 +708,9 @@ def solve_static_optimization(
     -------
     Solution
         `kkt` is the largest of: feasibility |b - A x|_j / (|b_j| + sum_i |A_ji x_i|); stationarity
-        |c_i - y_i| / max(|c_i|, |y_i|) of controls inside their bounds; and the same, where its sign is wrong, of
-        controls at a bound (c_i = p w_i |x_i|^(p-1) sign x_i is the marginal cost, y = A' lam). Bounds are met exactly.
+        |c_i - y_i| / max(|c_i|, |y_i|) of controls inside their bounds; and complementarity, the same of controls at a
+        bound if its sign is wrong. Here c_i = p w_i |x_i|^(p-1) sign x_i is the marginal cost and y = A' lam as it was
+        summed, whose own rounding is some 1e-16 of sum_j |A_ji lam_j|. Bounds are met exactly.
         It is <= 1e-8 wherever the status is SOLVED.
         Where it is TOO_WEAK the controls leave the least shortfall possible, sum_j (shortfall_j)^2 / sum_i A_ji^2, and
         are the cheapest that do; `violation` says what is missing, row by row. No control is repaired silently.
@@ -769,6 +770,7 @@ def share(work: Any, items: Sequence[int], threads: int) -> None:
 
 
 def finite_frames(name: str, array: np.ndarray, width: int) -> np.ndarray:
+    """The array as (frames, width) of floats, or a `DataError` that names the frame that is not finite."""
     array = np.ascontiguousarray(array, dtype=float)
     if array.ndim != 2 or array.shape[1] != width:
         raise DataError(f"{name} has shape {array.shape}, expected (frames, {width}).")
@@ -781,6 +783,7 @@ def finite_frames(name: str, array: np.ndarray, width: int) -> np.ndarray:
 def checked_bounds(
     lower: np.ndarray, upper: np.ndarray, weight: np.ndarray, n_columns: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Bounds and weights as (n_columns,) of floats, or a `DataError` that names the actuator."""
     arrays = [np.ascontiguousarray(array, dtype=float) for array in (lower, upper, weight)]
     for name, array in zip(("lower", "upper", "weight"), arrays, strict=True):
         if array.shape != (n_columns,):
@@ -797,6 +800,7 @@ def checked_bounds(
 
 
 def checked_exponent(exponent: float) -> float:
+    """The exponent, or a `DataError` if the optimum need not be unique with it."""
     if not 1.0 < exponent < np.inf:
         raise DataError(
             f"The activation exponent is {exponent}; it must be above 1. At 1 the cost is not strictly convex, so the "

@@ -1,8 +1,8 @@
 """This file answers: how much does a load change per change of any muscle's strength, moment arm, or joint moment?
 
-A load such as joint compression is z = g' x + z0, where x is the optimum of `dual_newton`. Differentiating the optimality
-conditions gives all derivatives from one linear solve per load (docs/theory/load_gradients.md), exact wherever no control
-is just reaching or leaving a bound.
+A load such as joint compression is z = g' x + z0, where x is the optimum of `dual_newton`. Differentiating the
+optimality conditions gives all derivatives from one linear solve per load (docs/theory/load_gradients.md), exact
+wherever no control is just reaching or leaving a bound.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hipspine.errors import DataError
+from hipspine.jit import kernel
 from hipspine.mechanics.dual_newton import (
     COL_START,
     COLUMN,
@@ -38,7 +39,6 @@ from hipspine.mechanics.dual_newton import (
     share,
     solve_factored,
 )
-from hipspine.jit import kernel
 from hipspine.mechanics.status import SOLVED
 
 # dx/dy has a pole (p > 2) at x = 0; it is evaluated no nearer than this.
@@ -47,17 +47,19 @@ NEAREST_ZERO = 1e-9
 
 @dataclass(frozen=True)
 class LoadGradients:
-    """Derivatives of every load of every frame; NaN where the frame was not solved or the multipliers are not unique."""
+    """Derivatives of every load of every frame; NaN where a frame was not solved or its multipliers are not unique."""
 
     per_moment: np.ndarray  # (n_frames, n_loads, n_rows) dz/db: load per N·m (or N) of moment to be met
     per_entry: np.ndarray  # (n_frames, n_loads, n_entries) dz/dA, in the order of the pattern
     per_log_strength: np.ndarray  # (n_frames, n_loads, n_columns) load per 100 % of each actuator's strength
-    kink_distance: np.ndarray  # (n_frames,) how far the nearest control is from switching a bound on or off, in controls
+    kink_distance: (
+        np.ndarray
+    )  # (n_frames,) how far the nearest control is from switching a bound on or off, in controls
 
     @property
     def valid(self) -> np.ndarray:
         """(n_frames,) True where the derivatives exist."""
-        return np.asarray(np.isfinite(self.kink_distance))
+        return ~np.isnan(self.kink_distance)
 
 
 @kernel
