@@ -77,7 +77,7 @@ def joint_forces_in_frames(
         for b in range(n_bodies):
             for i in range(6):
                 direct[b, i] = wrench_G[t, b, i]
-        add_path_wrenches(laid, tension[t], direct)
+        add_path_wrenches(laid, tables.stray, tension[t], direct)
         for c in range(n_coordinates):
             acceleration[c] = qdd[t, c]
         solved[t] = True

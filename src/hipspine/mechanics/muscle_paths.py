@@ -17,7 +17,7 @@ import numpy as np
 
 from hipspine.jit import kernel
 from hipspine.mechanics.kinematics import evaluate_function, place_bodies
-from hipspine.mechanics.wrapping import Workspace, WrapTable, workspace, wrap_path
+from hipspine.mechanics.wrapping import Workspace, WrapTable, workspace, wrap_paths
 from hipspine.model.flat import (
     POINT_CONDITIONAL,
     POINT_MOVING,
@@ -38,6 +38,7 @@ class PathTables(NamedTuple):
     paths: FlatPaths
     functions: FlatFunctions
     wraps: WrapTable
+    stray: np.ndarray  # (n_paths,) 1 where the tension acts beside the path, as OpenSim lets it at several wraps
 
 
 class LaidPaths(NamedTuple):
@@ -47,6 +48,7 @@ class LaidPaths(NamedTuple):
     n_points: np.ndarray  # (n_paths,)
     body: np.ndarray  # (rows,)
     p_G: np.ndarray  # (rows, 3)
+    p_pull_G: np.ndarray  # (rows, 3) where the tension acts, for paths of several wraps only
     point: np.ndarray  # (rows,) place in the file's list, negative for tangent points
     piece: np.ndarray  # (rows,) length from this point to the next
     R_GW: np.ndarray
@@ -55,9 +57,14 @@ class LaidPaths(NamedTuple):
     wrap: Workspace
 
 
-def path_tables(model: Model, flat: FlatModel, paths: tuple[Path, ...]) -> PathTables:
-    """Tables of the given paths of a model."""
-    flat_paths, functions = flatten_paths(model, flat, paths)
+def path_tables(model: Model, flat: FlatModel, paths: tuple[Path, ...], parity: bool = False) -> PathTables:
+    """Tables of the given paths of a model.
+
+    With `parity`, the tension of a path with several wraps acts where OpenSim lets it act: beside the path by as much as
+    the tangent points moved in its last round (docs/theory/wrapping.md).
+    """
+    stray = np.array([int(parity and len(path.wraps) > 1) for path in paths], dtype=np.int64)
+    flat_paths, functions = flatten_paths(model, flat, paths, tuple(bool(one) for one in stray))
     wraps = WrapTable(
         kind=flat_paths.object_kind,
         dims=flat_paths.object_dimensions,
@@ -70,7 +77,7 @@ def path_tables(model: Model, flat: FlatModel, paths: tuple[Path, ...]) -> PathT
         first=flat_paths.wrap_start,
         last=flat_paths.wrap_end,
     )
-    return PathTables(flat_paths, functions, wraps)
+    return PathTables(flat_paths, functions, wraps, stray)
 
 
 def path_space(tables: PathTables, n_coordinates: int) -> LaidPaths:
@@ -84,6 +91,7 @@ def path_space(tables: PathTables, n_coordinates: int) -> LaidPaths:
         n_points=np.zeros(len(rows), dtype=np.int64),
         body=np.zeros(first_row[-1], dtype=np.int64),
         p_G=np.zeros((first_row[-1], 3)),
+        p_pull_G=np.zeros((first_row[-1], 3)),
         point=np.zeros(first_row[-1], dtype=np.int64),
         piece=np.zeros(first_row[-1]),
         R_GW=np.zeros((n_objects, 3, 3)),
@@ -147,39 +155,35 @@ def lay_paths(tables, q, R_GB, p_GB, laid):
             p_G[n, 2] = p_GB[b, 2] + R_GB[b, 6] * x + R_GB[b, 7] * y + R_GB[b, 8] * z
             point[n] = i - first
             n += 1
-        n -= row
-        first_use = paths.first_wrap[m]
-        end_use = paths.first_wrap[m + 1]
-        if end_use > first_use:
-            end = laid.first_row[m + 1]
-            n = wrap_path(
-                n,
-                body[row:end],
-                p_G[row:end],
-                point[row:end],
-                laid.piece[row:end],
-                last - first,
-                first_use,
-                end_use,
-                wraps,
-                laid.R_GW,
-                laid.p_GW,
-                laid.wrap,
-            )
-        else:
-            for j in range(row, row + n - 1):
-                u = p_G[j + 1, 0] - p_G[j, 0]
-                v = p_G[j + 1, 1] - p_G[j, 1]
-                w = p_G[j + 1, 2] - p_G[j, 2]
-                laid.piece[j] = sqrt(u * u + v * v + w * w)
-        laid.n_points[m] = n
+        laid.count[m] = n - row
+        for j in range(row, n - 1):
+            u = p_G[j + 1, 0] - p_G[j, 0]
+            v = p_G[j + 1, 1] - p_G[j, 1]
+            w = p_G[j + 1, 2] - p_G[j, 2]
+            laid.piece[j] = sqrt(u * u + v * v + w * w)
+    if len(wraps.kind) > 0:
+        wrap_paths(
+            laid.first_row,
+            laid.count,
+            paths.first_wrap,
+            paths.first_point,
+            body,
+            p_G,
+            laid.p_pull_G,
+            point,
+            laid.piece,
+            wraps,
+            laid.R_GW,
+            laid.p_GW,
+            laid.wrap,
+        )
 
 
 @kernel
 def lengths_and_arms(n_bodies, tables, q, R_GB, S, slope, laid, length, arms):
     """One frame, after `lay_paths`: length (n_paths,) and moment arms (n_arms,), sparse as `first_arm`."""
     paths, functions = tables.paths, tables.functions
-    body, p_G, point, piece, dL = laid.body, laid.p_G, laid.point, laid.piece, laid.dL
+    body, p_G, p_pull_G, point, piece, dL = laid.body, laid.p_G, laid.p_pull_G, laid.point, laid.piece, laid.dL
     point_kind, point_coordinate, point_R = paths.point_kind, paths.point_coordinate, paths.point_R
     arm_coordinate, first_pair = paths.arm_coordinate, paths.first_pair
     pair_step, pair_sign, pair_coordinate = paths.pair_step, paths.pair_sign, paths.pair_coordinate
@@ -202,6 +206,16 @@ def lengths_and_arms(n_bodies, tables, q, R_GB, S, slope, laid, length, arms):
             u = (p_G[j + 1, 0] - x) / span
             v = (p_G[j + 1, 1] - y) / span
             w = (p_G[j + 1, 2] - z) / span
+            if tables.stray[m]:
+                x, y, z = p_pull_G[j + 1, 0], p_pull_G[j + 1, 1], p_pull_G[j + 1, 2]
+                x0, y0, z0 = x - p_pull_G[j, 0], y - p_pull_G[j, 1], z - p_pull_G[j, 2]
+                t0 = y0 * w - z0 * v
+                t1 = z0 * u - x0 * w
+                t2 = x0 * v - y0 * u
+                for i in range(first_pair[a], first_pair[a + 1]):  # from the ground to body a
+                    k = pair_step[i]
+                    rate = S[k, 0] * t0 + S[k, 1] * t1 + S[k, 2] * t2
+                    dL[pair_coordinate[i]] += pair_sign[i] * slope[k] * rate
             m0 = y * w - z * v
             m1 = z * u - x * w
             m2 = x * v - y * u
@@ -230,46 +244,38 @@ def lengths_and_arms(n_bodies, tables, q, R_GB, S, slope, laid, length, arms):
 
 
 @kernel
-def add_path_wrenches(laid, tension, wrench_G):
+def add_path_wrenches(laid, stray, tension, wrench_G):
     """One frame, after `lay_paths`: add the pull of each path (N) to the bodies it crosses between.
 
     wrench_G (n_bodies, 6): moment about the ground origin, then force. What a moving point does through its coordinate
     is no force between bodies and not in it.
     """
-    body, p_G = laid.body, laid.p_G
+    body, p_G, p_pull_G = laid.body, laid.p_G, laid.p_pull_G
     for m in range(len(tension)):
         row = laid.first_row[m]
-        for j in range(row, row + laid.n_points[m] - 1):
-            a = body[j]
-            b = body[j + 1]
-            if a == b:
+        for j in range(row, row + laid.count[m] - 1):
+            if body[j] == body[j + 1]:
                 continue
-            x, y, z = p_G[j, 0], p_G[j, 1], p_G[j, 2]
-            u = p_G[j + 1, 0] - x
-            v = p_G[j + 1, 1] - y
-            w = p_G[j + 1, 2] - z
+            u = p_G[j + 1, 0] - p_G[j, 0]
+            v = p_G[j + 1, 1] - p_G[j, 1]
+            w = p_G[j + 1, 2] - p_G[j, 2]
             span = sqrt(u * u + v * v + w * w)
             if span == 0.0:
                 continue
             pull = tension[m] / span
-            u *= pull
-            v *= pull
-            w *= pull
-            m0 = y * w - z * v
-            m1 = z * u - x * w
-            m2 = x * v - y * u
-            wrench_G[a, 0] += m0
-            wrench_G[a, 1] += m1
-            wrench_G[a, 2] += m2
-            wrench_G[a, 3] += u
-            wrench_G[a, 4] += v
-            wrench_G[a, 5] += w
-            wrench_G[b, 0] -= m0
-            wrench_G[b, 1] -= m1
-            wrench_G[b, 2] -= m2
-            wrench_G[b, 3] -= u
-            wrench_G[b, 4] -= v
-            wrench_G[b, 5] -= w
+            for end in range(2):
+                b = body[j + end]
+                if stray[m]:
+                    x, y, z = p_pull_G[j + end, 0], p_pull_G[j + end, 1], p_pull_G[j + end, 2]
+                else:
+                    x, y, z = p_G[j + end, 0], p_G[j + end, 1], p_G[j + end, 2]
+                wrench_G[b, 0] += pull * (y * w - z * v)
+                wrench_G[b, 1] += pull * (z * u - x * w)
+                wrench_G[b, 2] += pull * (x * v - y * u)
+                wrench_G[b, 3] += pull * u
+                wrench_G[b, 4] += pull * v
+                wrench_G[b, 5] += pull * w
+                pull = -pull
 
 
 @kernel
@@ -301,7 +307,7 @@ def path_wrenches_in_frames(tree, tables, laid, q, tension, wrench_G):
     for t in range(len(q)):
         place_bodies(tree, q[t], R_GB, p_GB, S, slope, bend)
         lay_paths(tables, q[t], R_GB, p_GB, laid)
-        add_path_wrenches(laid, tension[t], wrench_G[t])
+        add_path_wrenches(laid, tables.stray, tension[t], wrench_G[t])
 
 
 @dataclass(frozen=True)
@@ -327,7 +333,7 @@ class MusclePaths:
         return full
 
 
-def muscle_paths(model: Model, q: np.ndarray, flat: FlatModel | None = None) -> MusclePaths:
+def muscle_paths(model: Model, q: np.ndarray, flat: FlatModel | None = None, parity: bool = False) -> MusclePaths:
     """Muscle-tendon lengths and geometric moment arms (each coordinate moved alone; couplers not applied).
 
     Parameters
@@ -336,9 +342,11 @@ def muscle_paths(model: Model, q: np.ndarray, flat: FlatModel | None = None) -> 
     q : (n_frames, n_coordinates) rad or m, columns as `model.coordinate_names`
     flat : FlatModel, optional
         `flatten(model)`, where it is at hand already.
+    parity : bool
+        True copies where OpenSim lets the tension of paths with several wraps act, see `path_tables`.
     """
     flat = flat or flatten(model)
-    tables = path_tables(model, flat, tuple(muscle.path for muscle in model.muscles))
+    tables = path_tables(model, flat, tuple(muscle.path for muscle in model.muscles), parity)
     q = np.ascontiguousarray(q, dtype=float)
     length = np.empty((len(q), len(model.muscles)))
     arms = np.empty((len(q), len(tables.paths.arm_coordinate)))

@@ -107,7 +107,7 @@ def muscle_setup(model: Model, flat: FlatModel, physiology: bool = True, parity:
 
     With `parity`, muscles have the accidents that OpenSim 4.6 gives them (see `flatten_muscles`).
     """
-    tables = path_tables(model, flat, tuple(muscle.path for muscle in model.muscles))
+    tables = path_tables(model, flat, tuple(muscle.path for muscle in model.muscles), parity)
     columns = (*model.muscles, *model.actuators)
     applies = np.array([column.applies_force for column in columns], dtype=bool)
     lower = np.where(applies, [column.min_control for column in columns], 0.0)

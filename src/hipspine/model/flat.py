@@ -304,8 +304,12 @@ def _pair_lists(tree: FlatTree) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return _starts(counts), np.array(steps, dtype=np.int64), np.array(signs, dtype=float)
 
 
-def flatten_paths(model: Model, flat: FlatModel, paths: tuple[Path, ...]) -> tuple[FlatPaths, FlatFunctions]:
+def flatten_paths(
+    model: Model, flat: FlatModel, paths: tuple[Path, ...], from_ground: tuple[bool, ...] = ()
+) -> tuple[FlatPaths, FlatFunctions]:
     """Arrays of the given paths, and the functions of their moving points.
+
+    A path marked in `from_ground` may have moment arms about every joint between the ground and its bodies.
 
     Raises
     ------
@@ -367,9 +371,11 @@ def flatten_paths(model: Model, flat: FlatModel, paths: tuple[Path, ...]) -> tup
     first_pair, pair_step, pair_sign = _pair_lists(flat.tree)
     n_bodies, object_body = len(flat.body_names), [body_index[w.frame.body] for w in model.wrap_objects]
     arms = []
-    for path in paths:
+    for m, path in enumerate(paths):
         bodies = {body_index[p.frame.body] for p in path.points}
         bodies |= {object_body[objects[w.wrap_object]] for w in path.wraps}
+        if from_ground and from_ground[m]:
+            bodies.add(0)
         used = {row[name] for p in path.points for name in p.moving_coordinates if name}
         for a in bodies:
             for b in bodies:
