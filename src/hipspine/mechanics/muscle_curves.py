@@ -6,12 +6,14 @@ Three published families, each as OpenSim 4.6 has it:
 - Millard, Uchida, Seth, Delp (2013): chains of C-shaped quintic Bézier corners, straight beyond their ends.
 - De Groote, Kinney, Rao, Fregly (2016): closed forms.
 
-All curves are dimensionless: forces over the maximum isometric force, fibre lengths over the optimal one, tendon lengths
-over the slack length, velocities over the maximum contraction velocity. `docs/theory/muscle_force.md` has the equations.
+All curves are dimensionless: forces over the maximum isometric force, fibre lengths over the optimal one, tendon
+lengths over the slack length, velocities over the maximum contraction velocity. `docs/theory/muscle_force.md` has the
+equations.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -30,7 +32,7 @@ ROOT_EPSILON = math.sqrt(np.finfo(float).eps)  # OpenSim's guard against curves 
 TENDON_TOE_SHAPE = 3.0  # Thelen 2003, eq. 5: exponent of the toe
 TENDON_TOE_FORCE = 0.33  # where the toe ends, of the maximum isometric force
 _E3 = math.exp(TENDON_TOE_SHAPE)
-# strain at the end of the toe over the strain at maximum isometric force: one slope on both sides (the paper rounds: 0.609)
+# strain at the toe's end over that at maximum isometric force: one slope on both sides (the paper rounds: 0.609)
 TENDON_TOE_STRAIN = 0.99 * _E3 / (1.66 * _E3 - 0.67)
 
 
@@ -193,7 +195,7 @@ def _corner(
 
 def _chain(name: str, points: Iterable[tuple[float, float, float]], curviness: Iterable[float]) -> BezierChain:
     points = list(points)
-    corners = [_corner(name, *pair, c) for pair, c in zip(zip(points, points[1:], strict=False), curviness, strict=True)]
+    corners = [_corner(name, *pair, c) for pair, c in zip(itertools.pairwise(points), curviness, strict=True)]
     x = np.array([corner[0] for corner in corners])
     y = np.array([corner[1] for corner in corners])
     return BezierChain(x, y, points[0][2], points[-1][2])
@@ -269,7 +271,9 @@ def _velocity_points(
     )
     _require(name, isometric > 1, f"isometric_slope is {isometric:g}; it must be above 1")
     rise = greatest - 1.0
-    _require(name, 0 <= eccentric_at < rise, f"eccentric_slope_at_vmax is {eccentric_at:g}; it must lie in [0, {rise:g})")
+    _require(
+        name, 0 <= eccentric_at < rise, f"eccentric_slope_at_vmax is {eccentric_at:g}; it must lie in [0, {rise:g})"
+    )
     _require(
         name,
         eccentric_at <= eccentric_near < rise,
@@ -303,9 +307,7 @@ def force_velocity(
     ModelError
         if the parameters are out of range or the corners do not close.
     """
-    points = _velocity_points(
-        name, concentric_at, concentric_near, isometric, eccentric_at, eccentric_near, greatest
-    )
+    points = _velocity_points(name, concentric_at, concentric_near, isometric, eccentric_at, eccentric_near, greatest)
     c, e = _sharpness(name, concentric_curviness), _sharpness(name, eccentric_curviness)
     return _chain(name, points, [c, c, e, e])
 

@@ -1,8 +1,8 @@
 """This file answers: how much can a muscle pull at a length and speed, and what do fibre and tendon do meanwhile?
 
-`force_capacity` is what static optimisation may spend: the active force along the tendon per unit activation, the tendon
-taken as inextensible, without passive force. `muscle_state` is the whole muscle at a given activation: the fibre in
-equilibrium with its elastic tendon, or behind an inextensible one. Rules at the edges (fibre too short, slack tendon,
+`force_capacity` is what static optimisation may spend: the active force along the tendon per unit activation, the
+tendon taken as inextensible, without passive force. `muscle_state` is the whole muscle at a given activation: the fibre
+in equilibrium with its elastic tendon, or behind an inextensible one. Rules at the edges (fibre too short, slack tendon,
 greatest pennation, shortening too fast) are OpenSim 4.6's, class by class; `docs/theory/muscle_force.md` lists them.
 """
 
@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hipspine.errors import DataError, ModelError, UnsupportedFeature
-from hipspine.jit import inlined, kernel
+from hipspine.jit import kernel
 from hipspine.mechanics.muscle_curves import (
     GREATEST_TENDON_FORCE,
     ROOT_EPSILON,
@@ -122,7 +122,7 @@ class MuscleState:
     """Fibre and tendon of every muscle in every frame. All arrays (n_frames, n_muscles), read-only.
 
     Lengths m, velocities m/s (lengthening is positive), angles rad, forces N (pulling is positive). NaN where `status`
-    is NO_EQUILIBRIUM. `passive_fiber_force` is elastic and damping force together; `damping_force` is its second part.
+    is NO_EQUILIBRIUM.
     """
 
     muscles: tuple[str, ...]
@@ -137,8 +137,8 @@ class MuscleState:
     tendon_velocity: np.ndarray
     fiber_force: np.ndarray
     active_fiber_force: np.ndarray
-    passive_fiber_force: np.ndarray
-    damping_force: np.ndarray
+    elastic_fiber_force: np.ndarray  # of the fibre's parallel spring
+    damping_force: np.ndarray  # of the fibre's parallel damper
     tendon_force: np.ndarray
     norm_fiber_length: np.ndarray  # over the optimal length
     norm_fiber_velocity: np.ndarray  # over the maximum contraction velocity
@@ -152,6 +152,11 @@ class MuscleState:
                     f"MuscleState.{name} has shape {array.shape}, expected (frames, {len(self.muscles)} muscles)."
                 )
             array.flags.writeable = False
+
+    @property
+    def passive_fiber_force(self) -> np.ndarray:
+        """Elastic and damping force of the fibre together, N."""
+        return self.elastic_fiber_force + self.damping_force
 
     @property
     def active_along_tendon(self) -> np.ndarray:
@@ -171,7 +176,7 @@ class MuscleState:
     @property
     def fiber_passive_power(self) -> np.ndarray:
         """Power that the fibre's elastic element gives back, W."""
-        return -(self.passive_fiber_force - self.damping_force) * self.fiber_velocity
+        return -self.elastic_fiber_force * self.fiber_velocity
 
     @property
     def tendon_power(self) -> np.ndarray:
@@ -247,7 +252,9 @@ def flatten_muscles(model: Model, parity: bool = False) -> FlatMuscles:
                 tabulated.extend((True, True, False, False, False))
             curve[m] = known[key]
             first_x = chains[curve[m, ACTIVE]].x[0, 0]
-            parameters[m, LEAST_LENGTH] = max(SIGNIFICANT, first_x * muscle.optimal_fiber_length, parameters[m, LEAST_LENGTH])
+            parameters[m, LEAST_LENGTH] = max(
+                SIGNIFICANT, first_x * muscle.optimal_fiber_length, parameters[m, LEAST_LENGTH]
+            )
     quick = np.array([_quick(kind[m], parameters[m]) for m in range(n)]).reshape(n, N_QUICK)
     return FlatMuscles(kind, parameters, quick, curve, flatten_curves(chains, tabulated))
 
@@ -264,7 +271,8 @@ def _quick(kind: int, p: np.ndarray) -> np.ndarray:
     if kind == DEGROOTE and p[TENSION_ONLY] == 0.0:
         row[Q_LEAST_ALONG] = -np.inf
     row[Q_PER_OPTIMAL], row[Q_PER_TOP_SPEED] = 1.0 / p[OPTIMAL_LENGTH], 1.0 / p[TOP_SPEED]
-    row[Q_FORCE_HEIGHT_SQUARED] = -1.0 if p[HEIGHT_OF_FORCE] == height else p[HEIGHT_OF_FORCE] ** 2
+    own_cosine = p[HEIGHT_OF_FORCE] == height and p[TENSION_ONLY] == 1.0
+    row[Q_FORCE_HEIGHT_SQUARED] = -1.0 if own_cosine else p[HEIGHT_OF_FORCE] ** 2
     row[Q_SIN_LIMIT_SQUARED] = p[SIN_LIMIT] ** 2
     row[Q_WIDTH], row[Q_TENSION_ONLY] = p[ACTIVE_SHAPE], p[TENSION_ONLY]
     if kind == THELEN:
@@ -343,6 +351,7 @@ def _parameters(muscle: Muscle, parity: bool) -> np.ndarray:
     ):
         row[column] = muscle.parameter(name)
         _demand(muscle, name, row[column], 0 < row[column] < np.inf, "above zero")
+    _demand(muscle, "minimum_activation", least, least >= 0.01, "0.01 or more")
     flen, threshold = row[GREATEST_FORCE], row[THRESHOLD]
     _demand(muscle, "Flen", flen, flen > 1, "above one")
     _demand(
@@ -463,7 +472,9 @@ def force_capacity(
     """
     length, speed = _path_array(model, "length", length), _path_array(model, "speed", speed)
     if length.shape != speed.shape:
-        raise DataError(f"Path lengths have {len(length)} frames and speeds {len(speed)}; give both for the same frames.")
+        raise DataError(
+            f"Path lengths have {len(length)} frames and speeds {len(speed)}; give both for the same frames."
+        )
     strengths = muscle_strengths(model)
     if not physiology:
         applied = np.array([muscle.applies_force for muscle in model.muscles], dtype=float)
@@ -477,13 +488,15 @@ def _path_array(model: Model, name: str, values: np.ndarray) -> np.ndarray:
     array = np.ascontiguousarray(values, dtype=float)
     if array.ndim != 2 or array.shape[1] != len(model.muscles):
         raise DataError(
-            f"Muscle {name}s have shape {array.shape}; expected (frames, {len(model.muscles)} muscles) in the model's order."
+            f"Muscle {name}s have shape {array.shape}; expected (frames, {len(model.muscles)} muscles), "
+            "in the order of the model."
         )
     bad = np.argwhere(~np.isfinite(array))
     if len(bad):
         frame, m = bad[0]
         raise DataError(
-            f"The {name} of muscle '{model.muscles[m].name}' is {array[frame, m]} in frame {frame}; fill or trim the gap."
+            f"The {name} of muscle '{model.muscles[m].name}' is {array[frame, m]} in frame {frame}; "
+            "fill or trim the gap first."
         )
     return array
 
@@ -501,7 +514,7 @@ def _path_array(model: Model, name: str, values: np.ndarray) -> np.ndarray:
     TENDON_VELOCITY,
     FIBER_FORCE,
     ACTIVE_FORCE,
-    PASSIVE_FORCE,
+    ELASTIC_FORCE,
     DAMPING_FORCE,
     TENDON_FORCE,
 ) = range(12)
@@ -679,7 +692,7 @@ def _fill(p, strength, fiber, sine, cosine, length, speed, velocity, active, ela
     out[TENDON_VELOCITY] = speed - velocity / cosine
     out[FIBER_FORCE] = strength * (active + elastic + damper)
     out[ACTIVE_FORCE] = strength * active
-    out[PASSIVE_FORCE] = strength * (elastic + damper)
+    out[ELASTIC_FORCE] = strength * elastic
     out[DAMPING_FORCE] = strength * damper
     out[TENDON_FORCE] = strength * tendon_force
 
@@ -785,9 +798,10 @@ def _degroote_entry(muscles, m, strength, length, speed, activation, rigid, out)
     else:
         pull = tendon / cosine - passive
         v = degroote_velocity(pull / (activation * active))
-    _fill(
-        p, strength, fiber, sine, cosine, length, speed, v * p[TOP_SPEED], pull, passive, p[DAMPING] * v, tendon, out
-    )
+        if not abs(v) < np.inf:  # no speed makes so little active force bear the rest
+            out[:] = np.nan
+            return NO_EQUILIBRIUM
+    _fill(p, strength, fiber, sine, cosine, length, speed, v * p[TOP_SPEED], pull, passive, p[DAMPING] * v, tendon, out)
     if rigid:
         out[TENDON_VELOCITY] = 0.0
     return BALANCED
@@ -881,10 +895,21 @@ def muscle_state(
     top = np.array([muscle.max_contraction_velocity for muscle in model.muscles]) * optimal
     columns = [np.ascontiguousarray(out[..., k]) for k in range(N_STATE)]
     return MuscleState(
-        tuple(muscle.name for muscle in model.muscles),
-        status,
-        speed.copy(),
-        *columns,
+        muscles=tuple(muscle.name for muscle in model.muscles),
+        status=status,
+        speed=speed.copy(),
+        fiber_length=columns[FIBER_LENGTH],
+        tendon_length=columns[TENDON_LENGTH],
+        pennation=columns[PENNATION],
+        cos_pennation=columns[COSINE],
+        fiber_velocity=columns[FIBER_VELOCITY],
+        pennation_velocity=columns[PENNATION_VELOCITY],
+        tendon_velocity=columns[TENDON_VELOCITY],
+        fiber_force=columns[FIBER_FORCE],
+        active_fiber_force=columns[ACTIVE_FORCE],
+        elastic_fiber_force=columns[ELASTIC_FORCE],
+        damping_force=columns[DAMPING_FORCE],
+        tendon_force=columns[TENDON_FORCE],
         norm_fiber_length=columns[FIBER_LENGTH] / optimal,
         norm_fiber_velocity=columns[FIBER_VELOCITY] / top,
     )
