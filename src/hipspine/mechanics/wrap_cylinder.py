@@ -94,7 +94,7 @@ def _slid(z, p_z, w_z, share, flat):
 
 
 @kernel
-def wrap_cylinder(p1, p2, radius, length, axis, sign, refine):
+def wrap_cylinder(p1, p2, radius, length, axis, sign, refine, parity):
     """Wrap the segment p1-p2 over a cylinder about z.
 
     Parameters
@@ -107,6 +107,8 @@ def wrap_cylinder(p1, p2, radius, length, axis, sign, refine):
         Half of the cylinder that may be wrapped: side `sign` of axis 0, 1 or 2; sign 0 means all of it.
     refine : bool
         Slide the tangent points until the path leaves the surface smoothly: for paths with several wraps.
+    parity : bool
+        Measure the long way round as OpenSim does: a clockwise one counts a whole turn too many.
 
     Returns
     -------
@@ -222,11 +224,10 @@ def wrap_cylinder(p1, p2, radius, length, axis, sign, refine):
     if (r1z < -half or r1z > half) and (r2z < -half or r2z > half):
         return NO_WRAP, nothing, nothing, 0.0
 
-    # Spiral between the tangent points. The long way counts a whole turn too many when the short way is clockwise: the
-    # sign of the turn is OpenSim's.
+    # Spiral between the tangent points; counter-clockwise turns are positive.
     turn = math.atan2(r1x * r2y - r1y * r2x, r1x * r2x + r1y * r2y)
     if long_way:
-        turn -= 2.0 * math.pi
+        turn -= 2.0 * math.pi if parity or turn > 0.0 else -2.0 * math.pi
     rounds = MAX_SLIDES if refine else 0
     run = radius * turn
     rise = r2z - r1z

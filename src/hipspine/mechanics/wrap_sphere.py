@@ -60,7 +60,7 @@ def _plane_through_centre(line, axis, sign):
 
 
 @kernel
-def wrap_sphere(p1, p2, radius, axis, sign):
+def wrap_sphere(p1, p2, radius, axis, sign, parity):
     """Wrap the segment p1-p2 over a sphere about the origin.
 
     Parameters
@@ -71,6 +71,8 @@ def wrap_sphere(p1, p2, radius, axis, sign):
         Of the sphere, m.
     axis, sign : int
         Half of the sphere that may be wrapped: side `sign` of axis 0, 1 or 2; sign 0 means all of it.
+    parity : bool
+        Count the long way round as negative length, as OpenSim does.
 
     Returns
     -------
@@ -79,8 +81,7 @@ def wrap_sphere(p1, p2, radius, axis, sign):
     r1, r2 : tuple of 3 floats
         Tangent points in the frame of the sphere, m (zeros where it does not wrap).
     arc : float
-        Length of the arc between them, m. Negative where the active half makes the path go the long way round: the
-        sign is OpenSim's.
+        Length of the arc between them, m.
     """
     nothing = (0.0, 0.0, 0.0)
     d1 = norm(p1)
@@ -148,5 +149,5 @@ def wrap_sphere(p1, p2, radius, axis, sign):
     r2 = a2 if second_a else b2
     angle = angle_from_cosine(dot(unit(r1), unit(r2)))
     if far_side:
-        angle -= 2.0 * math.pi
+        angle = (angle - 2.0 * math.pi) if parity else (2.0 * math.pi - angle)
     return status, r1, r2, radius * angle

@@ -141,6 +141,7 @@ def _lay_around(
     link,
     seen,
     fan,
+    parity,
 ):
     """The rule for one path: see `wrap_path`.
 
@@ -223,9 +224,11 @@ def _lay_around(
                 if link[j, 1] >= 0 and link[j, 1] == link[here, 1]:
                     continue
                 if kind[w] == CYLINDER:
-                    outcome, r1, r2, over = wrap_cylinder(p1, p2, shape[0], shape[1], axis[w], sign[w], uses > 1)
+                    outcome, r1, r2, over = wrap_cylinder(
+                        p1, p2, shape[0], shape[1], axis[w], sign[w], uses > 1, parity
+                    )
                 elif kind[w] == SPHERE:
-                    outcome, r1, r2, over = wrap_sphere(p1, p2, shape[0], axis[w], sign[w])
+                    outcome, r1, r2, over = wrap_sphere(p1, p2, shape[0], axis[w], sign[w], parity)
                 else:
                     outcome, r1, r2, over = wrap_ellipsoid(p1, p2, shape, axis[w], sign[w], method[use], fan)
                 if outcome == MANDATORY:
@@ -248,9 +251,9 @@ def _lay_around(
                     tangent = _to_ground(R, origin, best_r1 if side == 0 else best_r2)
                     t = entry + side
                     node[t, 0], node[t, 1], node[t, 2] = tangent
-                    # Lengths and directions keep the first tangent point of this frame: OpenSim caches it and does not
-                    # notice that later rounds move it. Wrapping, and the place where tension acts, see the latest.
-                    if not seen[k]:
+                    # For parity, lengths and directions keep the first tangent point of this frame: OpenSim caches it
+                    # and does not notice that later rounds move it. Wrapping, and where tension acts, see the latest.
+                    if not (parity and seen[k]):
                         node[t, 3], node[t, 4], node[t, 5] = tangent
                     link[t, 1] = w
                     link[t, 2] = object_body[w]
@@ -298,7 +301,9 @@ def _lay_around(
 
 
 @kernel
-def wrap_path(n, body, p_G, p_pull_G, point, length, n_in_file, first_use, end_use, wraps, R_GW, p_GW, space):
+def wrap_path(
+    n, body, p_G, p_pull_G, point, length, n_in_file, first_use, end_use, wraps, R_GW, p_GW, space, parity=True
+):
     """Lay one path around its wrap objects, in place.
 
     Parameters
@@ -328,6 +333,9 @@ def wrap_path(n, body, p_G, p_pull_G, point, length, n_in_file, first_use, end_u
     p_GW : ndarray (objects, 3)
         Origin of each wrap object in ground, m.
     space : Workspace
+    parity : bool
+        Keep OpenSim's accidents (docs/theory/wrapping.md): tangent points read from the first round, sign and size of
+        long ways round. Without it p_G and p_pull_G are the same.
 
     Returns
     -------
@@ -365,11 +373,14 @@ def wrap_path(n, body, p_G, p_pull_G, point, length, n_in_file, first_use, end_u
         space.link,
         space.seen,
         space.fan,
+        parity,
     )
 
 
 @kernel
-def wrap_paths(first_row, count, first_wrap, first_point, body, p_G, p_pull_G, point, length, wraps, R_GW, p_GW, space):
+def wrap_paths(
+    first_row, count, first_wrap, first_point, body, p_G, p_pull_G, point, length, wraps, R_GW, p_GW, space, parity=True
+):
     """Lay all paths of a model around their wrap objects, in place: `wrap_path` for each path that has any.
 
     Parameters
@@ -390,6 +401,9 @@ def wrap_paths(first_row, count, first_wrap, first_point, body, p_G, p_pull_G, p
     R_GW, p_GW : ndarray (objects, 3, 3), (objects, 3)
         Frames of the wrap objects in ground.
     space : Workspace
+    parity : bool
+        Keep OpenSim's accidents (docs/theory/wrapping.md): tangent points read from the first round, sign and size of
+        long ways round. Without it p_G and p_pull_G are the same.
     """
     kind, dims, axis, sign, active = wraps.kind, wraps.dims, wraps.axis, wraps.sign, wraps.active
     object_body, objects, method, first, last = wraps.body, wraps.object, wraps.method, wraps.first, wraps.last
@@ -425,4 +439,5 @@ def wrap_paths(first_row, count, first_wrap, first_point, body, p_G, p_pull_G, p
             link,
             seen,
             fan,
+            parity,
         )
