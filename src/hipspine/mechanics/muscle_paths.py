@@ -155,7 +155,7 @@ def lay_paths(tables, q, R_GB, p_GB, laid):
             p_G[n, 2] = p_GB[b, 2] + R_GB[b, 6] * x + R_GB[b, 7] * y + R_GB[b, 8] * z
             point[n] = i - first
             n += 1
-        laid.count[m] = n - row
+        laid.n_points[m] = n - row
         for j in range(row, n - 1):
             u = p_G[j + 1, 0] - p_G[j, 0]
             v = p_G[j + 1, 1] - p_G[j, 1]
@@ -164,7 +164,7 @@ def lay_paths(tables, q, R_GB, p_GB, laid):
     if len(wraps.kind) > 0:
         wrap_paths(
             laid.first_row,
-            laid.count,
+            laid.n_points,
             paths.first_wrap,
             paths.first_point,
             body,
@@ -253,7 +253,7 @@ def add_path_wrenches(laid, stray, tension, wrench_G):
     body, p_G, p_pull_G = laid.body, laid.p_G, laid.p_pull_G
     for m in range(len(tension)):
         row = laid.first_row[m]
-        for j in range(row, row + laid.count[m] - 1):
+        for j in range(row, row + laid.n_points[m] - 1):
             if body[j] == body[j + 1]:
                 continue
             u = p_G[j + 1, 0] - p_G[j, 0]

@@ -163,6 +163,7 @@ def static_optimization(
     qdd: np.ndarray,
     *,
     coordinate_row: np.ndarray,
+    row_column: np.ndarray,
     gain: np.ndarray,
     wrench_G: np.ndarray | None = None,
     passive_tau: np.ndarray | None = None,
@@ -177,8 +178,10 @@ def static_optimization(
     ----------
     setup : from `muscle_setup`
     q, qd, qdd : (n_frames, n_coordinates) rad or m, per s, per s²; dependent coordinates in step with their couplers
-    coordinate_row, gain : (n_coordinates,), (n_frames, n_coordinates)
-        Free coordinate that drives each coordinate (-1: held) and its rate per unit of that; see `couplers`.
+    coordinate_row, row_column : (n_coordinates,), (n_rows,)
+        From `free_rows`: row of each coordinate, -1 where held, and the free coordinate of each row.
+    gain : (n_frames, n_coordinates)
+        Rate of each coordinate per unit of the free one that drives it: `coupling_slopes`.
     wrench_G : (n_frames, n_bodies, 6), optional
         Direct wrenches on bodies (measured forces, springs): moment about the ground origin N·m, force N.
     passive_tau : (n_frames, n_coordinates), optional
@@ -218,25 +221,21 @@ def static_optimization(
         capacity[:] = setup.strength
     else:
         capacity_frames(setup.muscles, setup.strength, length, speed, capacity)
-    free = sorted(set(coordinate_row.tolist()) - {-1})
-    n_rows = len(free)
+    n_rows = int(coordinate_row.max(initial=-1)) + 1
     pattern = moment_pattern(tables, coordinate_row, n_rows, (actuator_tau != 0).any(axis=0))
     values, b = np.zeros((n, len(pattern.row_index))), np.zeros((n, n_rows))
     muscle_columns(
         tables.paths.first_arm, tables.paths.arm_coordinate, pattern.arm_entry, arms, gain, capacity, values
     )
-    rows = np.empty(n_rows, dtype=np.int64)
     for c, row in enumerate(coordinate_row):
         if row < 0:
             continue
         b[:, row] += gain[:, c] * moment[:, c]
-        rows[row] = c if (gain[:, c] == 1.0).all() and model.coordinates[c].name not in _dependents(model) else rows[row]
         for k in range(n_actuators):
-            own = pattern.row_index[pattern.col_start[n_muscles + k] : pattern.col_start[n_muscles + k + 1]]
-            place = np.flatnonzero(own == row)
+            first, last = pattern.col_start[n_muscles + k : n_muscles + k + 2]
+            place = np.flatnonzero(pattern.row_index[first:last] == row)
             if len(place):
-                entry = pattern.col_start[n_muscles + k] + place[0]
-                values[:, entry] += gain[:, c] * actuator_tau[:, k, c]
+                values[:, first + place[0]] += gain[:, c] * actuator_tau[:, k, c]
     columns = (*model.muscles, *model.actuators)
     solution = solve_static_optimization(
         pattern.col_start, pattern.row_index, values, b, setup.lower, setup.upper, np.ones(len(columns)), exponent
@@ -245,7 +244,7 @@ def static_optimization(
     scale = np.concatenate([capacity, np.broadcast_to(optimal, (n, n_actuators))], axis=1)
     return StaticOptimum(
         columns=tuple(column.name for column in columns),
-        rows=tuple(flat.coordinate_names[c] for c in rows),
+        rows=tuple(flat.coordinate_names[c] for c in row_column),
         activation=solution.x,
         force=solution.x * scale,
         moment=b,
@@ -257,6 +256,3 @@ def static_optimization(
         values=values,
     )
 
-
-def _dependents(model: Model) -> set[str]:
-    return {coupler.dependent for coupler in model.couplers if coupler.enforced}
