@@ -15,7 +15,7 @@ import numpy as np
 
 from hipspine.jit import kernel
 from hipspine.mechanics.wrap_cylinder import wrap_cylinder
-from hipspine.mechanics.wrap_ellipsoid import AXIAL, HYBRID, MIDPOINT, WORK_SIZE, wrap_ellipsoid
+from hipspine.mechanics.wrap_ellipsoid import WORK_SIZE, wrap_ellipsoid
 from hipspine.mechanics.wrap_sphere import wrap_sphere
 from hipspine.mechanics.wrap_vectors import INSIDE, MANDATORY, NO_WRAP, WRAPPED
 
@@ -25,8 +25,6 @@ ELLIPSOID = 2
 
 MAX_ROUNDS = 8
 SETTLED = 0.0005  # m: a smaller change of the path's length ends the rounds
-
-METHODS = {"hybrid": HYBRID, "midpoint": MIDPOINT, "axial": AXIAL}
 
 
 class WrapTable(NamedTuple):
@@ -46,23 +44,6 @@ class WrapTable(NamedTuple):
     method: np.ndarray  # (uses,) int64: HYBRID, MIDPOINT or AXIAL (read by ellipsoids only)
     first: np.ndarray  # (uses,) int64: `range` as in the file: points count from 1, active or not; < 1 means open
     last: np.ndarray  # (uses,) int64
-
-
-def quadrant(name: str) -> tuple[int, int]:
-    """Axis and sign of a wrap object's `quadrant`: 'x', '+x', '-x', ... or 'all'.
-
-    Raises
-    ------
-    ValueError
-        For any other word.
-    """
-    text = name.strip()
-    if text in ("all", "ALL", "All", "Unassigned"):
-        return 0, 0
-    letter = text.lstrip("+-").lower()
-    if len(text) - len(letter) <= 1 and letter in ("x", "y", "z"):
-        return "xyz".index(letter), -1 if text.startswith("-") else 1
-    raise ValueError(f"quadrant is {name!r}; expected x, y or z with or without a sign, or all.")
 
 
 class Workspace(NamedTuple):
@@ -143,7 +124,7 @@ def _lay_around(
     fan,
     parity,
 ):
-    """The rule for one path: see `wrap_path`.
+    """The rule for one path: see `wrap_paths`.
 
     Inlined and written without helpers that take arrays: handing over an array costs more than a wrap test.
     """
@@ -301,109 +282,47 @@ def _lay_around(
 
 
 @kernel
-def wrap_path(
-    n, body, p_G, p_pull_G, point, length, n_in_file, first_use, end_use, wraps, R_GW, p_GW, space, parity=True
-):
-    """Lay one path around its wrap objects, in place.
-
-    Parameters
-    ----------
-    n : int
-        Number of active points of the path. Rows from n on are free: `n + 2 * (end_use - first_use)` rows are needed.
-    body : ndarray (rows,) int64
-        Body of each path point. In, and out with tangent points inserted (their body is the wrap object's).
-    p_G : ndarray (rows, 3)
-        Position of each path point in ground, m. In and out: what lengths and directions are taken from.
-    p_pull_G : ndarray (rows, 3)
-        Out: where tension acts on the body of each point, m. It differs from p_G at the tangent points of paths with
-        several wraps only.
-    point : ndarray (rows,) int64
-        In: place of each active point in the file's point list, from 0, increasing. Out: the same; tangent points of
-        the path's k-th wrap have -1 - 2 k (entering) and -2 - 2 k (leaving).
-    length : ndarray (rows,)
-        Out: length of the piece from point j to j + 1, m: arc over a surface, else straight. Their sum is the path's
-        length.
-    n_in_file : int
-        Number of points in the file's list, active or not.
-    first_use, end_use : int
-        The path's rows in the second group of `wraps`.
-    wraps : WrapTable
-    R_GW : ndarray (objects, 3, 3)
-        Axes of each wrap object in ground.
-    p_GW : ndarray (objects, 3)
-        Origin of each wrap object in ground, m.
-    space : Workspace
-    parity : bool
-        Keep OpenSim's accidents (docs/theory/wrapping.md): tangent points read from the first round, sign and size of
-        long ways round. Without it p_G and p_pull_G are the same.
-
-    Returns
-    -------
-    n : int
-        Number of points of the wrapped path.
-
-    Notes
-    -----
-    Moment arms follow by virtual work: unit tension along each straight piece between two different bodies. The pieces
-    beside a wrap end in tangent points, which count as fixed to the wrap object's body.
-    """
-    return _lay_around(
-        n,
-        body,
-        p_G,
-        p_pull_G,
-        point,
-        length,
-        n_in_file,
-        first_use,
-        end_use,
-        wraps.kind,
-        wraps.dims,
-        wraps.axis,
-        wraps.sign,
-        wraps.active,
-        wraps.body,
-        wraps.object,
-        wraps.method,
-        wraps.first,
-        wraps.last,
-        R_GW,
-        p_GW,
-        space.node,
-        space.link,
-        space.seen,
-        space.fan,
-        parity,
-    )
-
-
-@kernel
 def wrap_paths(
     first_row, count, first_wrap, first_point, body, p_G, p_pull_G, point, length, wraps, R_GW, p_GW, space, parity=True
 ):
-    """Lay all paths of a model around their wrap objects, in place: `wrap_path` for each path that has any.
+    """Lay all paths of a model around their wrap objects, in place. Paths without wraps are not touched.
 
     Parameters
     ----------
     first_row : ndarray (paths + 1,) int64
-        Rows first_row[m] to first_row[m + 1] of the row arrays belong to path m, tangent points included.
+        Rows first_row[m] to first_row[m + 1] of the row arrays belong to path m: room for its active points and two
+        tangent points for each use of a wrap object.
     count : ndarray (paths,) int64
-        Number of points of each path. In and out.
+        Number of points of each path. In: active points. Out: tangent points included.
     first_wrap : ndarray (paths + 1,) int64
-        Uses of each path in the second group of `wraps`.
+        Uses first_wrap[m] to first_wrap[m + 1] in the second group of `wraps` belong to path m.
     first_point : ndarray (paths + 1,) int64
         Its differences are the numbers of points of each path in the file, active or not.
-    body, p_G, point, length : ndarray (rows,), (rows, 3), (rows,), (rows,)
-        As in `wrap_path`, for all paths. Paths without wraps are not touched.
+    body : ndarray (rows,) int64
+        Body of each path point. In and out; tangent points have the body of their wrap object.
+    p_G : ndarray (rows, 3)
+        Position of each path point in ground, m. In and out: what lengths and directions are taken from.
     p_pull_G : ndarray (rows, 3)
-        Out, for paths with wraps: where the tension acts on the body of each point, m.
+        Out: where tension acts on the body of each point, m. With `parity` it differs from p_G at the tangent points of
+        paths with several wraps; otherwise never.
+    point : ndarray (rows,) int64
+        In: place of each active point in the file's point list, from 0, increasing. Out: the same; tangent points of
+        the path's k-th wrap have -1 - 2 k (entering) and -2 - 2 k (leaving).
+    length : ndarray (rows,)
+        Out: length of the piece from a point to the next, m: arc over a surface, else straight. Their sum is the path's
+        length.
     wraps : WrapTable
     R_GW, p_GW : ndarray (objects, 3, 3), (objects, 3)
-        Frames of the wrap objects in ground.
+        Axes (columns) and origin of the wrap objects in ground, m.
     space : Workspace
     parity : bool
         Keep OpenSim's accidents (docs/theory/wrapping.md): tangent points read from the first round, sign and size of
-        long ways round. Without it p_G and p_pull_G are the same.
+        long ways round.
+
+    Notes
+    -----
+    Moment arms follow by virtual work: unit tension along each straight piece between two different bodies. Tangent
+    points count as fixed to the wrap object's body. Nothing is remembered from one call to the next.
     """
     kind, dims, axis, sign, active = wraps.kind, wraps.dims, wraps.axis, wraps.sign, wraps.active
     object_body, objects, method, first, last = wraps.body, wraps.object, wraps.method, wraps.first, wraps.last
