@@ -153,12 +153,6 @@ def degroote_force_velocity(v):
     return _D1 * math.asinh(_D2 * v + _D3) + _D4
 
 
-@inlined
-def degroote_velocity(force):
-    """Fibre velocity at which the force multiplier is `force`: the inverse of `degroote_force_velocity`."""
-    return (math.sinh((force - _D4) / _D1) - _D3) / _D2
-
-
 # ---- Millard 2013: chains of quintic Bézier corners -----------------------------------------------------------------
 
 

@@ -2,8 +2,9 @@
 
 `force_capacity` is what static optimisation may spend: the active force along the tendon per unit activation, the
 tendon taken as inextensible, without passive force. `muscle_state` is the whole muscle at a given activation: the fibre
-in equilibrium with its elastic tendon, or behind an inextensible one. Rules at the edges (fibre too short, slack tendon,
-greatest pennation, shortening too fast) are OpenSim 4.6's, class by class; `docs/theory/muscle_force.md` lists them.
+in equilibrium with its elastic tendon, or behind an inextensible one. Rules at the edges (fibre too short, slack
+tendon, greatest pennation, shortening too fast) are OpenSim 4.6's, class by class; `docs/theory/muscle_force.md` lists
+them.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ from hipspine.mechanics.muscle_curves import (
     degroote_force_velocity,
     degroote_passive,
     degroote_tendon_length,
-    degroote_velocity,
     flatten_curves,
     millard_chains,
     thelen_active,
@@ -131,7 +131,7 @@ class MuscleState:
     fiber_length: np.ndarray
     tendon_length: np.ndarray
     pennation: np.ndarray
-    cos_pennation: np.ndarray  # negative where a fibre points backwards (De Groote only)
+    cos_pennation: np.ndarray
     fiber_velocity: np.ndarray
     pennation_velocity: np.ndarray  # rad/s
     tendon_velocity: np.ndarray
@@ -776,7 +776,7 @@ def _degroote_entry(muscles, m, strength, length, speed, activation, rigid, out)
         low, high = 0.0, GREATEST_TENDON_FORCE
         at_low = _degroote_imbalance(p, low, length, speed, activation)
         at_high = _degroote_imbalance(p, high, length, speed, activation)
-        if not at_low * at_high <= 0.0:
+        if not at_low * at_high <= 0.0:  # also where either is not a number
             out[:] = np.nan
             return NO_EQUILIBRIUM
         for _ in range(60):
@@ -787,23 +787,19 @@ def _degroote_entry(muscles, m, strength, length, speed, activation, rigid, out)
                 high = tendon
         stretch = degroote_tendon_length(tendon, p[TENDON_STRAIN])
     along = length - p[SLACK_LENGTH] * stretch
+    if along <= 0.0:  # the fibre would point backwards and push
+        out[:] = np.nan
+        return NO_EQUILIBRIUM
     fiber = math.sqrt(along * along + p[HEIGHT] * p[HEIGHT])
     sine, cosine = p[HEIGHT] / fiber, along / fiber
     x = fiber / p[OPTIMAL_LENGTH]
     active, passive = degroote_active(x, p[ACTIVE_SHAPE]), degroote_passive(x, p[PASSIVE_STRAIN])
+    v = speed * cosine / p[TOP_SPEED]
+    pull, damper = activation * active * degroote_force_velocity(v), p[DAMPING] * v
     if rigid:
-        v = speed * cosine / p[TOP_SPEED]
-        pull = activation * active * degroote_force_velocity(v)
-        tendon = (pull + passive + p[DAMPING] * v) * cosine
-    else:
-        pull = tendon / cosine - passive
-        v = degroote_velocity(pull / (activation * active))
-        if not abs(v) < np.inf:  # no speed makes so little active force bear the rest
-            out[:] = np.nan
-            return NO_EQUILIBRIUM
-    _fill(p, strength, fiber, sine, cosine, length, speed, v * p[TOP_SPEED], pull, passive, p[DAMPING] * v, tendon, out)
-    if rigid:
-        out[TENDON_VELOCITY] = 0.0
+        tendon = (pull + passive + damper) * cosine
+    _fill(p, strength, fiber, sine, cosine, length, speed, v * p[TOP_SPEED], pull, passive, damper, tendon, out)
+    out[TENDON_VELOCITY] = 0.0
     return BALANCED
 
 
