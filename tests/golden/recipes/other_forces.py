@@ -9,7 +9,7 @@ asked for. Each force acts alone at 25 random states (NumPy default_rng(41)). Ke
 
     <name>_tau       (n_states, n_coordinates)  generalised force: what inverse dynamics needs less because of it
     <name>_udot      (n_states, n_coordinates)  accelerations under this force alone
-    <name>_reaction  (n_states, n_joints, 6)    then across each joint on its child: moment about the ground origin, force
+    <name>_reaction  (n_states, n_joints, 6)    then across each joint, on its child: moment about ground, force
     <name>_labels, <name>_values                what OpenSim records for it (getRecordLabels, getRecordValues)
 
 Actuators are overridden to their optimal force, so they show one unit of control. Units: rad, m, s, N, N·m.
