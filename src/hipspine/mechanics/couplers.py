@@ -7,6 +7,7 @@ chain (docs/theory/couplers.md). Coordinates that nothing couples lead themselve
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -41,8 +42,8 @@ def require_simulated_constraints(model: Model) -> None:
     if model.unsupported_constraints:
         raise UnsupportedFeature(
             f"Model '{model.name}' has constraints that hipspine does not compute: "
-            f"{', '.join(model.unsupported_constraints)}. Only CoordinateCouplerConstraint is; remove the others or set "
-            "their isEnforced to false."
+            f"{', '.join(model.unsupported_constraints)}. Only CoordinateCouplerConstraint is; remove the others or "
+            "set their isEnforced to false."
         )
 
 
@@ -103,7 +104,7 @@ def ordered_couplers(model: Model) -> tuple[Coupler, ...]:
             if one in chain:
                 loop = [c.dependent for c in chain[chain.index(one) :]]
                 raise ModelError(
-                    f"Couplers chase each other in a loop: {' -> '.join([*loop, one.dependent])}. Switch one of them off "
+                    f"Couplers chase each other in a loop: {' -> '.join([*loop, one.dependent])}. Switch one off "
                     "(isEnforced)."
                 )
             chain.append(one)
@@ -262,7 +263,7 @@ def where_within(pieces: Pieces, low: float, high: float, near: float) -> tuple[
     best = (np.nan, np.nan)
     distance = np.inf
     interval: list[float] | None = None
-    for left, right in zip(marks, marks[1:]):
+    for left, right in itertools.pairwise(marks):
         value = pieces.evaluate(_inside(left, right))
         if low <= value <= high:
             interval = [interval[0] if interval else left, right]
