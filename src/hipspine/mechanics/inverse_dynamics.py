@@ -69,33 +69,39 @@ def add_opensim_bias(tree, b, qd, R_GB, p_GB, S, slope, A):
 
     There the axis of rotation slot 1, 2 or 3 turns with the parent plus the joint's own rotation as driven by
     no coordinate / the joint's first coordinate / all but the third where there are three or more, otherwise all.
+    A reversed joint (negative slots) is treated in its own direction, so its error counts backwards.
     """
     first = tree.first_step[b]
     last = tree.first_step[b + 1]
     lead = tree.joint_first_coordinate[b]
     n_joint = tree.joint_n_coordinates[b]
-    r = R_GB[b]
-    x, y, z = tree.p_BM[b, 0], tree.p_BM[b, 1], tree.p_BM[b, 2]
-    p0 = p_GB[b, 0] + r[0] * x + r[1] * y + r[2] * z  # the joint's origin lies on all its rotation axes
-    p1 = p_GB[b, 1] + r[3] * x + r[4] * y + r[5] * z
-    p2 = p_GB[b, 2] + r[6] * x + r[7] * y + r[8] * z
+    backwards = False
+    for k in range(first, last):
+        backwards = backwards or tree.step_slot[k] < 0
+    # origin of the file's child frame: it lies on all rotation axes
+    near = tree.parent[b] if backwards else b
+    r = R_GB[near]
+    place = tree.p_PF[b] if backwards else tree.p_BM[b]
+    x, y, z = place[0], place[1], place[2]
+    p0 = p_GB[near, 0] + r[0] * x + r[1] * y + r[2] * z
+    p1 = p_GB[near, 1] + r[3] * x + r[4] * y + r[5] * z
+    p2 = p_GB[near, 2] + r[6] * x + r[7] * y + r[8] * z
     u0 = 0.0
     u1 = 0.0
     u2 = 0.0
-    for k in range(first, last):
+    for turn_number in range(last - first):
+        k = last - 1 - turn_number if backwards else first + turn_number
         c = tree.step_coordinate[k]
-        if c < 0:
+        if c < 0 or tree.step_kind[k] == TRANSLATION or tree.step_slot[k] == 0:
             continue
         rate = slope[k] * qd[c]
-        if tree.step_kind[k] == TRANSLATION or tree.step_slot[k] == 0:
-            continue
         # exact: what the rotation steps before this one contribute
         x0, x1, x2 = u0, u1, u2
         # OpenSim: what the counted coordinates contribute through all rotation steps
         o0 = 0.0
         o1 = 0.0
         o2 = 0.0
-        slot = tree.step_slot[k]
+        slot = abs(tree.step_slot[k])
         for j in range(first, last):
             cj = tree.step_coordinate[j]
             if cj < 0 or tree.step_kind[j] == TRANSLATION:
@@ -111,10 +117,11 @@ def add_opensim_bias(tree, b, qd, R_GB, p_GB, S, slope, A):
         z1 = o1 - x1
         z2 = o2 - x2
         s0, s1, s2, _s3, _s4, _s5 = S[k, 0], S[k, 1], S[k, 2], S[k, 3], S[k, 4], S[k, 5]
+        rate_of_error = -rate if backwards else rate
         # the axis passes through the joint origin p: its moment part p x s turns with it
-        y0 = (z1 * s2 - z2 * s1) * rate
-        y1 = (z2 * s0 - z0 * s2) * rate
-        y2 = (z0 * s1 - z1 * s0) * rate
+        y0 = (z1 * s2 - z2 * s1) * rate_of_error
+        y1 = (z2 * s0 - z0 * s2) * rate_of_error
+        y2 = (z0 * s1 - z1 * s0) * rate_of_error
         A[b, 0] += y0
         A[b, 1] += y1
         A[b, 2] += y2

@@ -53,7 +53,7 @@ class FlatTree(NamedTuple):
     step_kind: np.ndarray  # (n_steps,) TRANSLATION, ROTATION, or ROTATION_X + axis number for the frame's own axes
     step_coordinate: np.ndarray  # (n_steps,) column of q, -1 for a constant step
     step_function: np.ndarray  # (n_steps,)
-    step_slot: np.ndarray  # (n_steps,) 1..3 for rotations of a CustomJoint, else 0 (needed by the parity bias only)
+    step_slot: np.ndarray  # (n_steps,) 1..3 for rotations of a CustomJoint, negative in a reversed one, else 0 (parity)
     step_body: np.ndarray  # (n_steps,)
     joint_first_coordinate: np.ndarray  # (n_bodies,) column of the joint's first coordinate
     joint_n_coordinates: np.ndarray  # (n_bodies,)
@@ -204,7 +204,7 @@ def _steps(joint: Joint, backwards: bool) -> list[tuple[np.ndarray, int, str | N
         if length == 0:
             raise ModelError(f"Joint '{joint.name}' has an axis of length zero; give it a direction.")
         function = negated(axis.function) if backwards else axis.function
-        slot_used = slot if joint.kind == "CustomJoint" else 0
+        slot_used = (-slot if backwards else slot) if joint.kind == "CustomJoint" else 0  # read by the parity bias only
         steps.append((direction / length, is_rotation, axis.coordinate, function, slot_used))
     return steps
 
