@@ -14,12 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from hipspine.errors import DataError, UnknownName, nearest_names
+from hipspine.jit import kernel
+from hipspine.mechanics.actuators import UnitActuators, actuator_wrenches
 from hipspine.mechanics.forward_dynamics import composite_inertias, free_mass_matrix, solve_symmetric
 from hipspine.mechanics.inverse_dynamics import body_forces, gather_joint_forces, move_bodies
-from hipspine.jit import kernel
 from hipspine.mechanics.kinematics import place_bodies
 from hipspine.mechanics.muscle_paths import add_path_wrenches, lay_paths, lengths_and_arms
-from hipspine.model.flat import FlatModel
+from hipspine.mechanics.static_optimization import MuscleSetup
+from hipspine.model.flat import FlatModel, placement
 from hipspine.model.records import GROUND, Model
 
 
@@ -172,7 +174,9 @@ def joint_reaction(
     flat = field.flat
     names = [one.name for one in model.joints]
     if joint not in names:
-        raise UnknownName(f"The model has no joint '{joint}'{nearest_names(joint, names)}. Name one of its joints, or ALL.")
+        raise UnknownName(
+            f"The model has no joint '{joint}'{nearest_names(joint, names)}. Name one of its joints, or ALL."
+        )
     record = model.joints[names.index(joint)]
     b = flat.joint_of_body.index(names.index(joint))
     sign = -1.0 if (on == "parent") != flat.joint_is_reversed[b] else 1.0
@@ -180,8 +184,6 @@ def joint_reaction(
         raise DataError(f"A reaction acts on 'child' or 'parent', not on '{on}'.")
     own = record.child if on == "child" else record.parent
     body = flat.body_names.index(own.body)
-    from hipspine.model.flat import placement
-
     R_BF, p_BF = placement(own)
     p_G = field.p_GB[:, body] + field.R_GB[:, body] @ p_BF
     wrench = sign * field.joint_force_G[:, b]
@@ -198,8 +200,47 @@ def joint_reaction(
     if named == GROUND:
         force, moment, point = force_G, moment_G, p_G
     else:
-        force, moment, point = (
-            np.einsum("tij,ti->tj", R_GF, vector) for vector in (force_G, moment_G, p_G - p_GF)
-        )
+        force, moment, point = (np.einsum("tij,ti->tj", R_GF, vector) for vector in (force_G, moment_G, p_G - p_GF))
     in_frame = named if express_in != "joint" else f"{own.name or own.body}_joint_frame"
     return Reaction(f"{joint}_on_{own.body}_in_{in_frame}", joint, own.body, in_frame, force, moment, point)
+
+
+def joint_force_field(
+    setup: MuscleSetup,
+    q: np.ndarray,
+    qd: np.ndarray,
+    qdd: np.ndarray,
+    force: np.ndarray,
+    wrench_G: np.ndarray,
+    actuators: UnitActuators,
+) -> JointForceField:
+    """Force across every joint of a movement whose muscle forces meet its moments (see `static_optimization`).
+
+    Parameters
+    ----------
+    setup : from `muscle_setup`
+    q, qd, qdd : (n_frames, n_coordinates)
+    force : (n_frames, n_columns) N or N·m: muscles, then the model's other actuators
+    wrench_G : (n_frames, n_bodies, 6) measured and passive wrenches on bodies
+    actuators : of the model's other actuators, from `unit_actuator_forces`
+    """
+    flat, model = setup.flat, setup.model
+    n, n_bodies, n_muscles = len(q), len(flat.body_names), len(model.muscles)
+    optimal = np.array([actuator.optimal_force for actuator in model.actuators])
+    control = np.divide(force[:, n_muscles:], optimal, out=np.zeros((n, len(optimal))), where=optimal != 0)
+    direct = wrench_G + actuator_wrenches(actuators, control)
+    across, R_GB = np.empty((n, n_bodies, 6)), np.empty((n, n_bodies, 9))
+    p_GB, solved = np.empty((n, n_bodies, 3)), np.empty(n, dtype=np.bool_)
+    joint_forces_in_frames(
+        flat.tree, setup.tables, setup.laid, *(np.ascontiguousarray(x, dtype=float) for x in (q, qd, qdd)), direct,
+        np.ascontiguousarray(force[:, :n_muscles]), np.zeros_like(q), np.full(q.shape[1], -1), np.ones_like(q), 0, False,
+        False, across, R_GB, p_GB, solved,
+    )  # fmt: skip
+    return JointForceField(flat, across, R_GB.reshape(n, n_bodies, 3, 3), p_GB, solved)
+
+
+def all_reactions(
+    model: Model, field: JointForceField, on: str = "child", express_in: str = "child"
+) -> tuple[Reaction, ...]:
+    """Reactions of all joints, in the order of the file."""
+    return tuple(joint_reaction(model, field, joint.name, on, express_in) for joint in model.joints)

@@ -224,9 +224,7 @@ def static_optimization(
     n_rows = int(coordinate_row.max(initial=-1)) + 1
     pattern = moment_pattern(tables, coordinate_row, n_rows, (actuator_tau != 0).any(axis=0))
     values, b = np.zeros((n, len(pattern.row_index))), np.zeros((n, n_rows))
-    muscle_columns(
-        tables.paths.first_arm, tables.paths.arm_coordinate, pattern.arm_entry, arms, gain, capacity, values
-    )
+    muscle_columns(tables.paths.first_arm, tables.paths.arm_coordinate, pattern.arm_entry, arms, gain, capacity, values)
     for c, row in enumerate(coordinate_row):
         if row < 0:
             continue
@@ -255,4 +253,3 @@ def static_optimization(
         pattern=pattern,
         values=values,
     )
-
