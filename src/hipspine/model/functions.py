@@ -76,9 +76,27 @@ class Polynomial:
         return Pieces(np.empty(0), np.zeros(1), np.array([self.coefficients[::-1]], dtype=float))
 
 
+def _right_line_counts(knot: int, n_points: int) -> bool:
+    """Whether the slope exactly at an inner knot is that of the line to its right.
+
+    OpenSim halves the range of lines, ends included, until the line in the middle holds x: whichever of the two
+    neighbours that search meets first.
+    """
+    low, high = 0, n_points
+    while True:
+        middle = (low + high) // 2
+        if knot < middle:
+            high = middle
+        elif knot > middle + 1:
+            low = middle
+        else:
+            return knot == middle
+
+
 @dataclass(frozen=True)
 class PiecewiseLinear:
-    """Straight lines through the points; the end lines continue outside."""
+    """Straight lines through the points; the end lines continue outside. At a knot both slopes would do; OpenSim's is
+    taken."""
 
     x: tuple[float, ...]
     y: tuple[float, ...]
@@ -92,8 +110,9 @@ class PiecewiseLinear:
         if len(x) == 1:
             return Constant(float(y[0])).pieces()
         slope = np.diff(y) / np.diff(x)
-        # Inner knots only: the first and the last line run on beyond the outer points. At a knot the left line counts.
-        return Pieces(np.nextafter(x[1:-1], np.inf), x[:-1], np.column_stack([y[:-1], slope]))
+        # Inner knots only: the first and the last line run on beyond the outer points.
+        knots = [x[k] if _right_line_counts(k, len(x)) else np.nextafter(x[k], np.inf) for k in range(1, len(x) - 1)]
+        return Pieces(np.array(knots, dtype=float), x[:-1], np.column_stack([y[:-1], slope]))
 
 
 @dataclass(frozen=True)
