@@ -17,7 +17,7 @@ CURVES = {
     "ActiveForceLengthCurve": {
         "min_norm_active_fiber_length": 0.4441,
         "shallow_ascending_slope": 0.8616,
-        "minimum_value": 0.02,
+        "minimum_value": 0.0,
     },
     "ForceVelocityCurve": {
         "concentric_slope_at_vmax": 0.0,

@@ -33,6 +33,12 @@ class StaticMarkers:
     n_frames: int
     notes: tuple[str, ...] = ()
 
+    def recording(self) -> Markers:
+        """The markers that were seen, as a recording of one frame, for inverse kinematics."""
+        seen = ~np.isnan(self.position_G[:, 0])
+        names = tuple(name for name, known in zip(self.names, seen) if known)
+        return Markers(names, np.array([self.time]), self.position_G[None, seen], 1.0)
+
 
 def static_markers(
     markers: Markers, time_range: tuple[float, float], max_movement: float | None = None
@@ -64,7 +70,8 @@ def static_markers(
             moved = float(np.ptp(own, axis=0).max())
             if max_movement is not None and moved > max_movement:
                 notes.append(
-                    f"Marker '{name}' moves by {moved:.4g} m within the static pose, more than the {max_movement:g} m allowed."
+                    f"Marker '{name}' moves by {moved:.4g} m within the static pose, more than the {max_movement:g} m "
+                    "allowed."
                 )
         else:
             notes.append(f"Marker '{name}' is not seen within the static pose.")

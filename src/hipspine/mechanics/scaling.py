@@ -13,7 +13,8 @@ from typing import Protocol
 
 import numpy as np
 
-from hipspine.errors import DataError, ModelError, UnknownName, nearest_names
+from hipspine.errors import DataError, ModelError, UnknownName, UnsupportedFeature, nearest_names
+from hipspine.mechanics.couplers import coupled_function, ordered_couplers
 from hipspine.mechanics.kinematics import Poses, forward_kinematics
 from hipspine.mechanics.muscle_paths import path_space, path_tables, paths_in_frames
 from hipspine.model import functions as fn
@@ -23,7 +24,9 @@ from hipspine.motion.records import Markers
 from hipspine.spatial import rotation_xyz
 
 TIME_SLACK = 1e-6  # s: a stated limit and a frame this close are the same instant (times are written to 1 ms or finer)
-SAME_FACTOR = 2e-14  # relative: factors this close are one factor, whose inertia scales exactly; eps^(7/8), as in Simbody
+SAME_FACTOR = (
+    2e-14  # relative: factors this close are one factor, whose inertia scales exactly; eps^(7/8), as in Simbody
+)
 NO_MASS = float(np.finfo(float).eps)  # kg: from here down a body counts as massless and loses its inertia
 UNITY: rec.Vec3 = (1.0, 1.0, 1.0)
 
@@ -195,8 +198,8 @@ def _measured(
         for distance, whose in ((pair.on_model, "model"), (pair.on_person, "person")):
             if not distance > 0:
                 raise DataError(
-                    f"{what}: markers '{names[0]}' and '{names[1]}' are {distance:g} m apart on the {whose}, which gives "
-                    "no factor. Use two markers at different places."
+                    f"{what}: markers '{names[0]}' and '{names[1]}' are {distance:g} m apart on the {whose}, which "
+                    "gives no factor. Use two markers at different places."
                 )
         pairs.append(pair)
     return MeasuredFactor(measurement.name, tuple(pairs))
@@ -231,10 +234,8 @@ def default_pose(model: rec.Model) -> np.ndarray:
     """Default values of the coordinates (n_coordinates,), rad or m, those that a coupler drives following it."""
     row = {name: i for i, name in enumerate(model.coordinate_names)}
     q = np.array([coordinate.default_value for coordinate in model.coordinates], dtype=float)
-    couplers = [coupler for coupler in model.couplers if coupler.enforced]
-    for _ in couplers:  # a coupler may drive another one's independent coordinate
-        for one in couplers:
-            q[row[one.dependent]] = one.scale * fn.evaluate(one.function, q[row[one.independent]])
+    for one in ordered_couplers(model):
+        q[row[one.dependent]] = fn.evaluate(coupled_function(one), q[row[one.independent]])
     return q
 
 
@@ -252,6 +253,8 @@ def scale_model(
     factors: Mapping[str, rec.Vec3],
     mass: float | None = None,
     preserve_mass_distribution: bool = True,
+    *,
+    parity: bool = False,
 ) -> rec.Model:
     """The model in another size.
 
@@ -262,6 +265,8 @@ def scale_model(
     mass : whole mass of the scaled model, kg; None leaves what the bodies have
     preserve_mass_distribution : bodies keep their share of the whole mass; otherwise each is first multiplied by the
         product of its three factors
+    parity : OpenSim's accidents too: the functions of translations along a tilted axis of a CustomJoint grow by the sum,
+        not the length, of the stretched axis (even where every factor is 1), and a RigidTendonMuscle keeps its lengths
 
     Returns
     -------
@@ -276,11 +281,16 @@ def scale_model(
         A factor or a mass that is not a positive number.
     ModelError
         A mass is asked for, but no body has one; or a path has no length in the default pose.
+    UnsupportedFeature
+        A coupler drives a translation on a body whose three factors differ: OpenSim, too, has no rule for it.
     """
     bodies = [rec.GROUND, *(body.name for body in model.bodies)]
     for name, stated in factors.items():
         if name not in bodies:
-            raise UnknownName(f"Scale factors are given for body '{name}', which the model does not have{nearest_names(name, bodies)}.")
+            raise UnknownName(
+                f"Scale factors are given for body '{name}', which the model does not have"
+                f"{nearest_names(name, bodies)}. Correct the name."
+            )
         _positive_factors(name, stated)
     if mass is not None and not (np.isfinite(mass) and mass > 0):
         raise DataError(f"The mass is {mass} kg; expected a positive number. State the person's mass, or none.")
@@ -288,16 +298,17 @@ def scale_model(
     scaled = replace(
         model,
         bodies=_with_mass([_scaled_body(b, of[b.name], not preserve_mass_distribution) for b in model.bodies], mass),
-        joints=tuple(_scaled_joint(joint, of) for joint in model.joints),
+        joints=tuple(_scaled_joint(joint, of, parity) for joint in model.joints),
         muscles=tuple(replace(one, path=_scaled_path(one.path, of)) for one in model.muscles),
         passive_forces=tuple(_scaled_force(one, of) for one in model.passive_forces),
+        couplers=tuple(_scaled_coupler(model, one, of) for one in model.couplers),
         markers=tuple(
             replace(one, frame=_scaled_frame(one.frame, of), location=_times(one.location, of[one.frame.body]))
             for one in model.markers
         ),
         wrap_objects=tuple(_scaled_wrap(wrap, of) for wrap in model.wrap_objects),
     )
-    return _with_lengths_along_paths(model, scaled)
+    return _with_lengths_along_paths(model, scaled, parity)
 
 
 def _positive_factors(body: str, factors: Sequence[float]) -> rec.Vec3:
@@ -337,7 +348,7 @@ def _scaled_inertia(inertia: tuple[float, ...], mass: float, new_mass: float, s:
     I = np.array(inertia, dtype=float)
     if new_mass <= NO_MASS:
         return (0.0,) * 6
-    if np.ptp(s[:2]) <= SAME_FACTOR * max(1.0, *s[:2]) and np.ptp(s[1:]) <= SAME_FACTOR * max(1.0, *s[1:]):
+    if _one_factor(s):
         return tuple(float(one) for one in I * (new_mass / mass) * s[0] ** 2)
     along = int(np.argmin(I[:3]))  # first of equals is x, then y
     across = [axis for axis in range(3) if axis != along]
@@ -378,13 +389,13 @@ def _with_mass(bodies: list[rec.Body], mass: float | None) -> tuple[rec.Body, ..
     )
 
 
-def _scaled_joint(joint: rec.Joint, of: Mapping[str, np.ndarray]) -> rec.Joint:
+def _scaled_joint(joint: rec.Joint, of: Mapping[str, np.ndarray], parity: bool) -> rec.Joint:
     """Both frames with their bodies; the translation functions of a CustomJoint with the parent."""
     parent, child = _scaled_frame(joint.parent, of), _scaled_frame(joint.child, of)
     if joint.kind != "CustomJoint":
         return replace(joint, parent=parent, child=child)
-    s = of[joint.parent.body]
-    translations = tuple(_scaled_axis(axis, s) for axis in joint.translations)
+    s, R_BP = of[joint.parent.body], rotation_xyz(joint.parent.orientation_xyz)
+    translations = tuple(_scaled_axis(axis, s, R_BP, parity) for axis in joint.translations)
     sliding = {a.coordinate for a in translations if isinstance(a.function, fn.Linear) and abs(a.function.slope) == 1.0}
     coordinates = tuple(
         replace(c, motion="coupled") if c.motion == "translational" and c.name not in sliding else c
@@ -393,17 +404,44 @@ def _scaled_joint(joint: rec.Joint, of: Mapping[str, np.ndarray]) -> rec.Joint:
     return replace(joint, parent=parent, child=child, coordinates=coordinates, translations=translations)
 
 
-def _scaled_axis(axis: rec.TransformAxis, s: np.ndarray) -> rec.TransformAxis:
-    """A distance that a function gives grows; one that is the coordinate itself is a degree of freedom and stays."""
+def _scaled_axis(axis: rec.TransformAxis, s: np.ndarray, R_BP: np.ndarray, parity: bool) -> rec.TransformAxis:
+    """A distance that a function gives grows; one that is the coordinate itself is a degree of freedom and stays.
+
+    A step along the axis is stretched as the body it lies in. OpenSim adds up the factors weighted by the size of the
+    axis components, whose sum is 1 only along x, y or z, and takes the axis of the joint frame for one of the body.
+    """
     if axis.function == fn.Linear(1.0, 0.0):
         return axis
-    return replace(axis, function=_multiplied(axis.function, float(np.abs(axis.axis) @ s)))
+    a_P = np.array(axis.axis)
+    if np.count_nonzero(a_P) == 1 and (R_BP == np.eye(3)).all():  # the common case, to the last digit as in OpenSim
+        return replace(axis, function=_multiplied(axis.function, float(s @ np.abs(a_P) / np.abs(a_P).sum())))
+    k = float(np.abs(a_P) @ s) if parity else float(np.linalg.norm(s * (R_BP @ a_P)) / np.linalg.norm(a_P))
+    return replace(axis, function=_multiplied(axis.function, k))
 
 
 def _multiplied(function: fn.Function, k: float) -> fn.Function:
     if isinstance(function, fn.Multiplier):
         return fn.Multiplier(function.scale * k, function.inner)
     return fn.Multiplier(k, function)
+
+
+def _scaled_coupler(model: rec.Model, coupler: rec.Coupler, of: Mapping[str, np.ndarray]) -> rec.Coupler:
+    """A coupled distance grows with the parent body of its joint; a coupled angle stays."""
+    dependent = model.coordinate(coupler.dependent)
+    if dependent.motion != "translational":
+        return coupler
+    parent = next(joint.parent.body for joint in model.joints if dependent in joint.coordinates)
+    s = of[parent]
+    if not _one_factor(s):
+        raise UnsupportedFeature(
+            f"Coupler '{coupler.name}' drives the translation '{dependent.name}' on body '{parent}', which is scaled "
+            f"by {tuple(s.tolist())}: for a coupled translation the three factors must be equal. Give '{parent}' one."
+        )
+    return replace(coupler, scale=coupler.scale * float(s[0]))
+
+
+def _one_factor(s: np.ndarray) -> bool:
+    return bool(np.ptp(s) <= SAME_FACTOR * max(1.0, float(s.max())))
 
 
 def _scaled_path(path: rec.Path, of: Mapping[str, np.ndarray]) -> rec.Path:
@@ -445,18 +483,20 @@ def _scaled_force(force: rec.PassiveForce, of: Mapping[str, np.ndarray]) -> rec.
     return force
 
 
-def _with_lengths_along_paths(before: rec.Model, after: rec.Model) -> rec.Model:
+def _with_lengths_along_paths(before: rec.Model, after: rec.Model, parity: bool) -> rec.Model:
     """Fibres, tendons and resting lengths in the ratio of the path lengths in the default pose."""
-    growth = _path_lengths(after) / _path_lengths(before)
-    if not np.isfinite(growth).all():
-        owner = _path_owners(before)[int(np.flatnonzero(~np.isfinite(growth))[0])]
+    long, short = _path_lengths(after), _path_lengths(before)
+    if not (short > 0).all():
+        owner = _path_owners(before)[int(np.flatnonzero(~(short > 0))[0])]
         raise ModelError(
             f"The path of '{owner.name}' has no length in the default pose, so its slack length cannot be scaled. "
             "Mend its points."
         )
-    of = dict(zip((id(one) for one in _path_owners(after)), growth.tolist()))
+    of = dict(zip((id(one) for one in _path_owners(after)), (long / short).tolist()))
     muscles = tuple(
-        replace(
+        one
+        if parity and one.kind == "RigidTendonMuscle"
+        else replace(
             one,
             optimal_fiber_length=one.optimal_fiber_length * of[id(one)],
             tendon_slack_length=one.tendon_slack_length * of[id(one)],
