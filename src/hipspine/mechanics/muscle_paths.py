@@ -33,12 +33,13 @@ CONDITION_SLACK = 1e-5  # rad or m: OpenSim widens the range of a conditional po
 
 
 class PathTables(NamedTuple):
-    """All that the path kernel reads: `flatten_paths` with its functions, and the wraps as `wrap_path` wants them."""
+    """All that the path kernel reads: `flatten_paths` with its functions, and the wraps as `wrap_paths` wants them."""
 
     paths: FlatPaths
     functions: FlatFunctions
     wraps: WrapTable
     stray: np.ndarray  # (n_paths,) 1 where the tension acts beside the path, as OpenSim lets it at several wraps
+    parity: bool  # keep OpenSim's accidents of wrapping
 
 
 class LaidPaths(NamedTuple):
@@ -60,8 +61,8 @@ class LaidPaths(NamedTuple):
 def path_tables(model: Model, flat: FlatModel, paths: tuple[Path, ...], parity: bool = False) -> PathTables:
     """Tables of the given paths of a model.
 
-    With `parity`, the tension of a path with several wraps acts where OpenSim lets it act: beside the path by as much as
-    the tangent points moved in its last round (docs/theory/wrapping.md).
+    With `parity`, paths with several wraps are measured as OpenSim measures them, and their tension acts where OpenSim
+    lets it act: beside the path by as much as the tangent points moved after its first round (docs/theory/wrapping.md).
     """
     stray = np.array([int(parity and len(path.wraps) > 1) for path in paths], dtype=np.int64)
     flat_paths, functions = flatten_paths(model, flat, paths, tuple(bool(one) for one in stray))
@@ -77,7 +78,7 @@ def path_tables(model: Model, flat: FlatModel, paths: tuple[Path, ...], parity: 
         first=flat_paths.wrap_start,
         last=flat_paths.wrap_end,
     )
-    return PathTables(flat_paths, functions, wraps, stray)
+    return PathTables(flat_paths, functions, wraps, stray, parity)
 
 
 def path_space(tables: PathTables, n_coordinates: int) -> LaidPaths:
@@ -176,6 +177,7 @@ def lay_paths(tables, q, R_GB, p_GB, laid):
             laid.R_GW,
             laid.p_GW,
             laid.wrap,
+            tables.parity,
         )
 
 
