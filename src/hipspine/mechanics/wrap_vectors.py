@@ -21,26 +21,31 @@ NO_LENGTH = 2.220446049250313e-16
 
 @inlined
 def sub(a, b):
+    """a - b."""
     return a[0] - b[0], a[1] - b[1], a[2] - b[2]
 
 
 @inlined
 def add_scaled(a, s, b):
+    """a + s b."""
     return a[0] + s * b[0], a[1] + s * b[1], a[2] + s * b[2]
 
 
 @inlined
 def dot(a, b):
+    """a · b."""
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
 @inlined
 def cross(a, b):
+    """a × b."""
     return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
 
 
 @inlined
 def norm(a):
+    """|a|."""
     return math.sqrt(a[0] * a[0] + a[1] * a[1] + a[2] * a[2])
 
 
