@@ -364,6 +364,15 @@ def test_a_path_too_short_for_the_muscle_has_a_status():
     assert np.isnan(state.fiber_length[0, 0])
 
 
+def test_damping_below_a_thousandth_counts_as_none():
+    """Then the active curve keeps a floor of 0.1 and the muscle offers force even at its shortest fibre."""
+    near_shortest = 0.22 + math.sqrt((0.4441 * 0.09 + 1e-6) ** 2 - (0.09 * math.sin(0.25)) ** 2)
+    length = np.array([near_shortest, 0.31])
+    none, little, some = (capacity(muscle(MILLARD, fiber_damping=b), length) for b in (0.0, 9e-4, 1e-3))
+    assert (little == none).all()
+    assert little[0] > 100 and some[0] < 1e-3
+
+
 def test_a_state_is_read_only():
     state = one(mf.muscle_state, muscle(), 0.31, 0.0, 0.5)
     with pytest.raises(ValueError, match="read-only"):
