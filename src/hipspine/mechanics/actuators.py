@@ -8,12 +8,13 @@ projection (docs/theory/passive_forces.md). All are linear in their control, so 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from hipspine.errors import DataError, ModelError, nearest_names
 from hipspine.jit import kernel
-from hipspine.mechanics.kinematics import Poses, forward_kinematics, place_bodies
+from hipspine.mechanics.kinematics import place_bodies
 from hipspine.model.flat import FlatModel
 from hipspine.model.records import CoordinateActuator, Model, PointActuator, TorqueActuator, Vec3
 
@@ -26,7 +27,8 @@ class UnitActuators:
     ----------
     names, coordinates, bodies : actuators; columns of tau; bodies with ground first
     tau : (n_frames, n_actuators, n_coordinates)
-        Whole generalised force, N·m or N, of wrenches too. Zero for an actuator that does not apply its force.
+        Whole generalised force, N·m or N, of wrenches too. Zero for an actuator that does not apply its force. Where
+        all are coordinate actuators one frame is stored and repeated (read-only).
     wrench_G : (n_frames, n_entries, 6)
         Moment about the ground origin (N·m), then force (N), in ground axes; entry k acts on body `entry_body[k]` for
         actuator `entry_actuator[k]`. Coordinate actuators act inside the joint and have none.
@@ -47,8 +49,6 @@ class UnitActuators:
                 f"UnitActuators: tau {self.tau.shape} and wrench_G {self.wrench_G.shape} do not fit {len(self.names)} "
                 f"actuators, {len(self.coordinates)} coordinates and {k} entries."
             )
-        for array in (self.tau, self.wrench_G, self.entry_actuator, self.entry_body):
-            array.flags.writeable = False
 
 
 def unit_actuator_forces(model: Model, flat: FlatModel, q: np.ndarray) -> UnitActuators:
@@ -67,38 +67,30 @@ def unit_actuator_forces(model: Model, flat: FlatModel, q: np.ndarray) -> UnitAc
         An actuator names a body or coordinate that is not there, or has a direction of length zero.
     """
     q = np.ascontiguousarray(q, dtype=float)
-    motors, owners, bodies, wrenches = [], [], [], []
-    poses: Poses | None = None
+    motors: list[tuple[int, int]] = []
+    pushes: list[_Push] = []
     for row, actuator in enumerate(model.actuators):
         if not actuator.applies_force:
             continue
         if isinstance(actuator, CoordinateActuator):
             motors.append((row, _index(actuator.coordinate, flat.coordinate_names, actuator.name, "coordinate")))
-            continue
-        poses = poses or forward_kinematics(flat, q)
-        if isinstance(actuator, PointActuator):
-            entries = _point_actuator(actuator, poses)
+        elif isinstance(actuator, PointActuator):
+            pushes.append(_point_push(row, actuator, flat.body_names))
         else:
-            entries = _torque_actuator(actuator, poses)
-        for body, wrench in entries:
-            owners.append(row)
-            bodies.append(body)
-            wrenches.append(wrench * actuator.optimal_force)
-    entry_actuator, entry_body = np.array(owners, dtype=np.int64), np.array(bodies, dtype=np.int64)
-    wrench_G = np.stack(wrenches, axis=1) if wrenches else np.zeros((len(q), 0, 6))
+            pushes += _torque_pushes(row, actuator, flat.body_names)
 
     # Motors alone are the same in every frame: one frame is stored and repeated.
-    tau = np.zeros((len(q) if wrenches else 1, len(model.actuators), len(flat.coordinate_names)))
+    tau = np.zeros((len(q) if pushes else 1, len(model.actuators), len(flat.coordinate_names)))
     for row, coordinate in motors:
         tau[:, row, coordinate] = model.actuators[row].optimal_force
-    if wrenches:
-        project_entries_in_frames(flat.tree, q, wrench_G, entry_actuator, entry_body, tau)
+    wrench_G = np.empty((len(q), len(pushes), 6))
+    table = _table(pushes)
+    if pushes:
+        add_pushes_in_frames(flat.tree, q, table, wrench_G, tau)
     else:
         tau = np.broadcast_to(tau, (len(q), *tau.shape[1:]))
     names = tuple(actuator.name for actuator in model.actuators)
-    return UnitActuators(
-        names, flat.coordinate_names, flat.body_names, tau.view(), wrench_G, entry_actuator, entry_body
-    )
+    return UnitActuators(names, flat.coordinate_names, flat.body_names, tau, wrench_G, table.actuator, table.body)
 
 
 def actuator_wrenches(unit: UnitActuators, control: np.ndarray) -> np.ndarray:
@@ -123,24 +115,54 @@ def actuator_wrenches(unit: UnitActuators, control: np.ndarray) -> np.ndarray:
     return wrench_G
 
 
-def _point_actuator(actuator: PointActuator, poses: Poses) -> list[tuple[int, np.ndarray]]:
-    """Unit force along `direction` at `point`, each in ground or in the body."""
-    b = _index(actuator.body, poses.bodies, actuator.name, "body")
-    along = _unit(actuator.direction, actuator.name)
-    push_G = np.broadcast_to(along, (len(poses.p_GB), 3)) if actuator.force_is_global else poses.R_GB[:, b] @ along
-    point = np.array(actuator.point, dtype=float)
-    point_G = point if actuator.point_is_global else poses.p_GB[:, b] + poses.R_GB[:, b] @ point
-    return [(b, np.concatenate([np.cross(point_G, push_G), push_G], axis=1))]
+class _Push(NamedTuple):
+    """One force or torque on one body: `vector` in the axes of body `axes`, a force at `point` of body `held`.
+
+    Body 0, the ground, stands for ground axes and for a point that stays where it is.
+    """
+
+    actuator: int
+    body: int
+    is_force: int
+    vector: np.ndarray  # N or N·m
+    axes: int
+    point: np.ndarray  # m
+    held: int
 
 
-def _torque_actuator(actuator: TorqueActuator, poses: Poses) -> list[tuple[int, np.ndarray]]:
-    """Unit torque about `axis`, in ground or in body A, on body A; its opposite on body B."""
-    a = _index(actuator.body_a, poses.bodies, actuator.name, "body")
-    b = _index(actuator.body_b, poses.bodies, actuator.name, "body")
-    axis = _unit(actuator.axis, actuator.name)
-    wrench = np.zeros((len(poses.p_GB), 6))
-    wrench[:, :3] = axis if actuator.torque_is_global else poses.R_GB[:, a] @ axis
-    return [(a, wrench), (b, -wrench)]
+class PushTable(NamedTuple):
+    """All pushes as columns, for the kernel; rows as in `_Push`."""
+
+    actuator: np.ndarray
+    body: np.ndarray
+    is_force: np.ndarray
+    vector: np.ndarray  # (n_pushes, 3)
+    axes: np.ndarray
+    point: np.ndarray  # (n_pushes, 3)
+    held: np.ndarray
+
+
+def _table(pushes: list[_Push]) -> PushTable:
+    columns = {name: [getattr(one, name) for one in pushes] for name in _Push._fields}
+    vectors = {name: np.array(columns.pop(name), dtype=float).reshape(-1, 3) for name in ("vector", "point")}
+    return PushTable(**vectors, **{name: np.array(column, dtype=np.int64) for name, column in columns.items()})
+
+
+def _point_push(row: int, actuator: PointActuator, bodies: tuple[str, ...]) -> _Push:
+    """Force along `direction` at `point`, each in ground or in the body."""
+    b = _index(actuator.body, bodies, actuator.name, "body")
+    push = _unit(actuator.direction, actuator.name) * actuator.optimal_force
+    axes, held = (0 if actuator.force_is_global else b), (0 if actuator.point_is_global else b)
+    return _Push(row, b, 1, push, axes, np.array(actuator.point, dtype=float), held)
+
+
+def _torque_pushes(row: int, actuator: TorqueActuator, bodies: tuple[str, ...]) -> list[_Push]:
+    """Torque about `axis`, in ground or in body A, on body A; its opposite on body B."""
+    a = _index(actuator.body_a, bodies, actuator.name, "body")
+    b = _index(actuator.body_b, bodies, actuator.name, "body")
+    twist = _unit(actuator.axis, actuator.name) * actuator.optimal_force
+    axes = 0 if actuator.torque_is_global else a
+    return [_Push(row, a, 0, twist, axes, np.zeros(3), 0), _Push(row, b, 0, -twist, axes, np.zeros(3), 0)]
 
 
 def _unit(direction: Vec3, actuator: str) -> np.ndarray:
@@ -161,9 +183,9 @@ def _index(name: str, known: tuple[str, ...], actuator: str, what: str) -> int:
 
 
 @kernel
-def project_entries_in_frames(tree, q, wrench_G, entry_actuator, entry_body, tau):
-    """All frames: add the projection of single wrenches (n_frames, n_entries, 6) to tau (n_frames, n_actuators,
-    n_coordinates): S · W of every step between the ground and the body."""
+def add_pushes_in_frames(tree, q, table, wrench_G, tau):
+    """All frames: the wrench of every push, wrench_G (n_frames, n_pushes, 6), and its projection S · W on every step
+    between the ground and the body, added to tau (n_frames, n_actuators, n_coordinates)."""
     n_bodies = len(tree.parent)
     n_steps = len(tree.step_kind)
     R_GB = np.empty((n_bodies, 9))
@@ -173,16 +195,36 @@ def project_entries_in_frames(tree, q, wrench_G, entry_actuator, entry_body, tau
     bend = np.empty(n_steps)
     for t in range(len(q)):
         place_bodies(tree, q[t], R_GB, p_GB, S, slope, bend)
-        for k in range(len(entry_body)):
-            b = entry_body[k]
+        for k in range(len(table.body)):
+            r = R_GB[table.axes[k]]
+            x, y, z = table.vector[k, 0], table.vector[k, 1], table.vector[k, 2]
+            u = r[0] * x + r[1] * y + r[2] * z
+            v = r[3] * x + r[4] * y + r[5] * z
+            w = r[6] * x + r[7] * y + r[8] * z
+            W = wrench_G[t, k]
+            if table.is_force[k]:
+                held = table.held[k]
+                r = R_GB[held]
+                x, y, z = table.point[k, 0], table.point[k, 1], table.point[k, 2]
+                p0 = p_GB[held, 0] + r[0] * x + r[1] * y + r[2] * z
+                p1 = p_GB[held, 1] + r[3] * x + r[4] * y + r[5] * z
+                p2 = p_GB[held, 2] + r[6] * x + r[7] * y + r[8] * z
+                W[0] = p1 * w - p2 * v
+                W[1] = p2 * u - p0 * w
+                W[2] = p0 * v - p1 * u
+                W[3], W[4], W[5] = u, v, w
+            else:
+                W[0], W[1], W[2] = u, v, w
+                W[3] = W[4] = W[5] = 0.0
+            b = table.body[k]
             while b > 0:
                 for s in range(tree.first_step[b], tree.first_step[b + 1]):
                     c = tree.step_coordinate[s]
                     if c >= 0:
                         work = 0.0
                         for i in range(6):
-                            work += S[s, i] * wrench_G[t, k, i]
-                        tau[t, entry_actuator[k], c] += slope[s] * work
+                            work += S[s, i] * W[i]
+                        tau[t, table.actuator[k], c] += slope[s] * work
                 b = tree.parent[b]
 
 

@@ -65,8 +65,6 @@ class PassiveForces:
                 f"PassiveForces: tau {self.tau.shape} and wrench_G {self.wrench_G.shape} do not fit "
                 f"{len(self.coordinates)} coordinates and {len(self.bodies)} bodies."
             )
-        for array in (self.tau, self.wrench_G):
-            array.flags.writeable = False
         object.__setattr__(self, "reported", MappingProxyType(dict(self.reported)))
 
 
