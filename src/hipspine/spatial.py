@@ -22,11 +22,16 @@ def rotation_xyz(angles: tuple[float, float, float] | np.ndarray) -> np.ndarray:
 
 
 def angles_xyz(R: np.ndarray) -> tuple[float, float, float]:
-    """Body-fixed x-y-z angles (rad) of a rotation (3, 3); the middle one in [-pi/2, pi/2]."""
-    y = float(np.arcsin(np.clip(R[0, 2], -1.0, 1.0)))
-    if abs(R[0, 2]) < 1 - 1e-14:
-        return float(np.arctan2(-R[1, 2], R[2, 2])), y, float(np.arctan2(-R[0, 1], R[0, 0]))
-    return float(np.arctan2(R[1, 0], R[1, 1])), y, 0.0  # gimbal lock: one of two angles is free
+    """Body-fixed x-y-z angles (rad) of a rotation (3, 3); the middle one in [-pi/2, pi/2].
+
+    The last angle is read after the first is taken off, so that the three give R back to rounding even in gimbal lock,
+    where only their sum or difference is defined and the first is set to zero.
+    """
+    near_lock = np.hypot(R[1, 2], R[2, 2]) < 1e-14
+    x = 0.0 if near_lock else float(np.arctan2(-R[1, 2], R[2, 2]))
+    y = float(np.arctan2(R[0, 2], np.hypot(R[0, 0], R[0, 1])))
+    row = np.cos(x) * R[1] + np.sin(x) * R[2]
+    return x, y, float(np.arctan2(row[0], row[1]))
 
 
 def inverse_placement(R: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
