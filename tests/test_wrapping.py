@@ -206,6 +206,17 @@ def test_a_round_ellipsoid_is_a_sphere(seed, method):
     assert_allclose(total(p1, p2, r1, r2, arc), total(p1, p2, s1, s2, sphere_arc), atol=1e-5)
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("up", [1.0, -1.0])
+def test_a_one_sided_round_ellipsoid_sends_the_path_the_long_way_like_a_sphere(method, up):
+    p1, p2 = vector(-0.025, 0.025 * up, 0.001), vector(-0.025, -0.03 * up, 0.0)
+    _, r1, r2, arc = wrap_ellipsoid(p1, p2, (0.03, 0.03, 0.03), 0, 1, method, np.zeros(WORK_SIZE))
+    _, s1, s2, sphere_arc = wrap_sphere(p1, p2, 0.03, 0, 1, False)
+    assert arc > np.pi * 0.03 and sphere_arc > np.pi * 0.03
+    # The mirrored plane misses the centre by up to 1 mm: it cuts a smaller circle, by 1 mm² / 60 mm.
+    assert_allclose(total(p1, p2, r1, r2, arc), total(p1, p2, s1, s2, sphere_arc), atol=1e-4)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_the_fan_solved_side_by_side_is_the_fan_solved_one_by_one(seed):
     rng = np.random.default_rng(seed)

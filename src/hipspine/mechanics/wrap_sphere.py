@@ -104,7 +104,8 @@ def wrap_sphere(p1, p2, radius, axis, sign, parity):
     line = unit(back)
     normal = cross(line, unit(p2))
     # Through the centre every plane is as good. OpenSim falls back on its previous answer; we have no memory.
-    normal = _plane_through_centre(line, axis, sign) if norm(normal) < THROUGH_CENTRE else unit(normal)
+    central = norm(normal) < THROUGH_CENTRE
+    normal = _plane_through_centre(line, axis, sign) if central else unit(normal)
     a1, b1 = _touching(p1, d1, normal, radius)
     a2, b2 = _touching(p2, d2, normal, radius)
     aa = dot(a1, a2)
@@ -134,9 +135,10 @@ def wrap_sphere(p1, p2, radius, axis, sign, parity):
         if not (first_on and second_on):
             # Take the tangent points nearest the segment's ends, then the opposite pair if these push away from the
             # active half.
-            outward = (-p1[0] - p2[0], -p1[1] - p2[1], -p1[2] - p2[2])
-            first_a = dot(a1, outward) > dot(b1, outward)
-            second_a = dot(a2, outward) > dot(b2, outward)
+            if not central:
+                outward = (-p1[0] - p2[0], -p1[1] - p2[1], -p1[2] - p2[2])
+                first_a = dot(a1, outward) > dot(b1, outward)
+                second_a = dot(a2, outward) > dot(b2, outward)
             r1 = a1 if first_a else b1
             r2 = a2 if second_a else b2
             if sign * along(_push(r1, p1, r2, p2), axis) < 0.0:
