@@ -168,7 +168,7 @@ def test_markers_go_where_opensim_puts_them_in_its_own_pose(name, shared):
 def test_placed_markers_agree_with_the_exact_static_pose(name, shared):
     """The whole chain with our own inverse kinematics, against OpenSim's tightest pose: 0.1 mm is the bar, 1e-6 m held.
 
-    Its tool stops at 0.8 degrees from there, which carries the head marker 9 mm away: so large is the part of chance.
+    Its tool stops 0.6 degrees short of there, which carries the head marker 9 mm along one axis (10 mm in all).
     """
     case = read_case(shared, name)
     tasks = case.setup.placement.tasks

@@ -265,7 +265,7 @@ def scale_model(
     mass : whole mass of the scaled model, kg; None leaves what the bodies have
     preserve_mass_distribution : bodies keep their share of the whole mass; otherwise each is first multiplied by the
         product of its three factors
-    parity : OpenSim's accidents too: the functions of translations along a tilted axis of a CustomJoint grow by the sum,
+    parity : OpenSim's accidents too: functions of translations along tilted axes of a CustomJoint grow by the sum,
         not the length, of the stretched axis (even where every factor is 1), and a RigidTendonMuscle keeps its lengths
 
     Returns
