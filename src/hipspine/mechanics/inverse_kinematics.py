@@ -54,7 +54,7 @@ STATUS_BY_CODE = (PoseStatus.SOLVED, PoseStatus.NO_PROGRESS, PoseStatus.NO_MARKE
 
 @dataclass(frozen=True)
 class CoordinateTask:
-    """Hold a coordinate near a value (rad or m; one for all frames, or one per frame) with a weight (per rad² or m²)."""
+    """Hold a coordinate near a value (rad or m; one for all frames or one per frame) with a weight (per rad² or m²)."""
 
     coordinate: str
     weight: float
@@ -134,6 +134,7 @@ class PoseSearch:
     couplers: tuple[tuple[int, int, Pieces], ...]  # exact ones, in order: dependent, independent, function
     tasks: tuple[CoordinateTask, ...]
     clamps: np.ndarray  # (n_coordinates, 2), infinite where not clamped
+    firm: PoseSearch | None  # where couplers are penalties: the same with exact couplers, to start from if need be
     unobserved: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -200,6 +201,7 @@ def prepare_search(
     )  # fmt: skip
     problem = _pack(setup, None)
     root, turns = _root_columns(flat, problem)
+    turns = turns[[c not in weighted and (leader == c).sum() == 1 for c in turns]]
     base = _pack(setup, root) if len(root) else None
     moved = {int(c) for c in problem.variable}
     unobserved = tuple(
@@ -224,6 +226,7 @@ def prepare_search(
         couplers=tuple((d, i, f.pieces()) for d, i, f in exact),
         tasks=tasks,
         clamps=clamps,
+        firm=_firm(model, data_markers, weights, coordinate_tasks, flat) if soft else None,
         unobserved=unobserved,
         notes=notes,
     )
@@ -296,6 +299,7 @@ def find_poses(search: PoseSearch, markers: Markers) -> Kinematics:
             )
         wanted[:, k] = value
     q, status, steps, objective, distance = _track(search, position_G, q_start, wanted)
+    _unwind(search, q, status)
     _assemble(search.couplers, q)
     with np.errstate(invalid="ignore"):
         slack = 1e-9
@@ -314,6 +318,20 @@ def find_poses(search: PoseSearch, markers: Markers) -> Kinematics:
         unobserved=search.unobserved,
         notes=search.notes,
     )
+
+
+def _firm(
+    model: Model,
+    data_markers: Sequence[str],
+    weights: Mapping[str, float] | None,
+    coordinate_tasks: Sequence[CoordinateTask],
+    flat: FlatModel,
+) -> PoseSearch | None:
+    """The same search with exact couplers; None where they contradict what is locked or clamped."""
+    try:
+        return prepare_search(model, data_markers, weights, coordinate_tasks, np.inf, flat)
+    except ModelError:
+        return None
 
 
 # ---- preparation -----------------------------------------------------------------------------------------------------
@@ -395,7 +413,7 @@ def _bounds(
             left, right = where_within(function.pieces(), low[dependent], high[dependent], near[independent])
             low[independent] = max(low[independent], left)
             high[independent] = min(high[independent], right)
-            if not low[independent] <= high[independent]:  # NaN as well
+            if np.isnan(left) or low[independent] > high[independent]:
                 raise ModelError(
                     f"No value of coordinate '{names[independent]}' keeps its dependent '{names[dependent]}' within "
                     f"{clamps[dependent, 0]:g} to {clamps[dependent, 1]:g}. Widen the range or switch the clamp off."
@@ -672,7 +690,7 @@ def _seek(
     objective: float,
 ) -> np.ndarray | None:
     """A better pose of one frame than the one found, or None: from the default pose, from the default pose carried
-    rigidly to the markers, and from turns of the root joint."""
+    rigidly to the markers, from turns of the root joint, and from the pose with exact couplers if they are penalties."""
     best = objective if status == SOLVED else np.inf
     found = None
 
@@ -682,6 +700,12 @@ def _seek(
         if code[0] == SOLVED and value[0] < best * (1.0 - 1e-9):
             best, found = float(value[0]), _wrapped(search, q[0])
 
+    if search.firm is not None:  # stiff penalties make a bent valley, which is slow to follow from afar
+        start = q_start.copy()
+        _assemble(search.firm.couplers, start)
+        q = _run(search.firm.problem, position_G, start, wanted, True)[0]
+        _assemble(search.firm.couplers, q)
+        attempt(q)
     attempt(q_start)
     if search.base is not None:
         for start in _root_starts(search, position_G, q_start):
@@ -723,6 +747,13 @@ def _root_starts(search: PoseSearch, position_G: np.ndarray, q_start: np.ndarray
         start[0, search.base_turns[: len(turn)]] += turn
         plain.append(start)
     return [starts[i] for i in order[:4]] + plain
+
+
+def _unwind(search: PoseSearch, q: np.ndarray, status: np.ndarray) -> None:
+    """Take whole turns off the root joint, in place, so that the first pose lies within half a turn of the default."""
+    solved = np.flatnonzero(status == SOLVED)
+    if len(solved):
+        q[:, search.base_turns] += (_wrapped(search, q[solved[0]]) - q[solved[0]])[search.base_turns]
 
 
 def _wrapped(search: PoseSearch, q: np.ndarray) -> np.ndarray:

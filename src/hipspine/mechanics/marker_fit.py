@@ -923,7 +923,10 @@ def solve_frames(problem, position_G, q_start, wanted, cold, limit, q_out, statu
         status[t] = reached
         known = reached == SOLVED or (known and not cold)
         lately = lately + 1 if reached == SOLVED and frozen == 0 else 0
-        # ---- what the pose is worth, marker by marker
+        # ---- what the pose is worth, marker by marker; q, R and p are of the last trial, within 1e-9 of z, or anew
+        extra = 0.0
+        if n_extra:
+            extra = task_cost(task_coordinate, task_weight, wanted[t], soft, soft_weight, functions, q)
         for u in range(n):
             q[variable[u]] = z[u]
         for k in range(len(dependent)):
@@ -939,6 +942,8 @@ def solve_frames(problem, position_G, q_start, wanted, cold, limit, q_out, statu
                 step_function, step_column, first_knot, knots, first_piece, origins, coefficients, order, q,
                 coordinate_slope, coordinate_bend, moments, R, p, S, rate, bend, T, far, cross,
             )  # fmt: skip
+            if n_extra:
+                extra = task_cost(task_coordinate, task_weight, wanted[t], soft, soft_weight, functions, q)
         total = 0.0
         worth = 0.0
         for b in range(n_bodies):
@@ -956,9 +961,7 @@ def solve_frames(problem, position_G, q_start, wanted, cold, limit, q_out, statu
                 distance[t, k] = np.sqrt(s)
                 total += marker_weight[m]
                 worth += marker_weight[m] * s
-        objective[t] = 0.5 * worth / total
-        if n_extra:
-            objective[t] += task_cost(task_coordinate, task_weight, wanted[t], soft, soft_weight, functions, q)
+        objective[t] = 0.5 * worth / total + extra
         if reached == NO_PROGRESS:  # the next frame starts from the last good pose
             for u in range(n):
                 z[u] = before[u]
