@@ -130,7 +130,7 @@ def muscles() -> tuple[rec.Muscle, ...]:
         moving_coordinates=("knee_angle",) * 3,
         moving_functions=(
             spline(0.2),
-            fn.Multiplier(0.9, fn.PiecewiseLinear((-1.0, 0.0, 1.0), (0.1, 0.12, 0.15))),
+            fn.Multiplier(0.9, fn.NaturalSpline((-1.0, -0.4, 0.2, 1.0), (0.1, 0.12, 0.15, 0.14), degree=3)),
             fn.NaturalSpline((-1.0, -0.5, 0.0, 0.4, 0.7, 1.0), (0.01, 0.0, 0.01, 0.02, 0.0, 0.01)),
         ),
     )
@@ -201,7 +201,9 @@ def every_feature() -> rec.Model:
         rec.CoordinateLimitForce("stop", "knee_angle", 60.0, 2.0, -50.0, 3.0, 5.0, 0.01),
         rec.Bushing("bush", thigh, held, (1.0, 2.0, 3.0), (4.0, 5.0, 6.0), (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)),
         rec.PathSpring("spring", path(thigh, shin), 0.2, 500.0, 0.01),
-        rec.Ligament("band", path(rec.Frame("ground"), shin), 0.3, 120.0, spline(1.0)),
+        rec.Ligament(
+            "band", path(rec.Frame("ground"), shin), 0.3, 120.0, fn.PiecewiseLinear((0.0, 1.0, 2.0), (0.0, 0.0, 5.0))
+        ),
         rec.PointSpring("strut", thigh, (0.0, 0.1, 0.0), rec.Frame("b5"), (0.2, 0.0, 0.0), 300.0, 0.4),
         rec.SpringGeneralizedForce("coil", "slide", 11.0, 0.1, 0.5),
     )

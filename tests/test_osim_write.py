@@ -97,11 +97,11 @@ def test_numpy_numbers_are_written_as_numbers(tmp_path):
 
 def test_frames_of_one_name_and_two_places_stay_apart(tmp_path):
     model = every_feature()
-    near, far = rec.Frame("shin", (0.01, 0.0, 0.0), name="f"), rec.Frame("shin", (0.02, 0.0, 0.0), name="f")
-    markers = (rec.Marker("a", near, (0.0, 0.0, 0.0)), rec.Marker("b", far, (0.0, 0.0, 0.0)))
+    frames = [rec.Frame("shin", (0.01 * k, 0.0, 0.0), name="f") for k in range(3)]
+    markers = tuple(rec.Marker(f"m{k}", frame, (0.0, 0.0, 0.0)) for k, frame in enumerate(frames))
     write_model(replace(model, markers=markers), tmp_path / "m.osim")
     again = read_model(tmp_path / "m.osim").markers
-    assert [m.frame.translation_B for m in again] == [near.translation_B, far.translation_B]
+    assert [m.frame.translation_B for m in again] == [frame.translation_B for frame in frames]
 
 
 def test_what_would_be_lost_is_refused_by_name(tmp_path):
