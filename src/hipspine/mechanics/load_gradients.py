@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from hipspine.errors import DataError
-from hipspine.jit import kernel
 from hipspine.mechanics.dual_newton import (
     COL_START,
     COLUMN,
@@ -38,6 +37,7 @@ from hipspine.mechanics.dual_newton import (
     make_workspace,
     share,
     solve_factored,
+    sparse_kernel,
 )
 from hipspine.mechanics.status import SOLVED
 
@@ -62,7 +62,7 @@ class LoadGradients:
         return ~np.isnan(self.kink_distance)
 
 
-@kernel
+@sparse_kernel
 def gradient_frame(
     blocks, values, lower, upper, ease, exponent, x, lam, g, per_moment, per_entry, per_log_strength, work, square
 ):
@@ -130,7 +130,7 @@ def gradient_frame(
     return kink
 
 
-@kernel
+@sparse_kernel
 def gradient_chunk(
     blocks,
     first,
