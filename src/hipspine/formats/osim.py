@@ -96,7 +96,7 @@ def read_model(path: str | os.PathLike[str]) -> rec.Model:
     for tag in ("ContactGeometrySet", "ControllerSet", "ProbeSet", "ComponentSet", "components"):
         holder = root.find(tag)
         members = list(holder) if tag == "components" and holder is not None else objects(holder)
-        ignored += [f"{one.tag} '{name_of(one)}'" for one in members if "OffsetFrame" not in one.tag]
+        ignored += [_called(one) for one in members if "OffsetFrame" not in one.tag]
     ignored += [f"file: {text_}" for text_ in document.mended]
     model = rec.Model(
         name=name_of(root),
@@ -388,7 +388,7 @@ def _constraints(holder: Element | None) -> tuple[list[rec.Coupler], list[str]]:
         independent = words(one, "independent_coordinate_names", ())
         if one.tag != "CoordinateCouplerConstraint" or len(independent) != 1:
             if enforced:
-                others.append(f"{one.tag} '{name_of(one)}'")
+                others.append(_called(one))
             continue
         couplers.append(
             rec.Coupler(
@@ -401,6 +401,12 @@ def _constraints(holder: Element | None) -> tuple[list[rec.Coupler], list[str]]:
             )
         )
     return couplers, others
+
+
+def _called(element: Element) -> str:
+    """An object for a list of what is left out: by class and name, or by line where it has no name."""
+    name = name_of(element)
+    return f"{element.tag} '{name}'" if name else f"{element.tag} in line {getattr(element, 'line', 0)}"
 
 
 def _check_references(model: rec.Model, root: Element) -> None:
