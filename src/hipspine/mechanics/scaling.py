@@ -16,7 +16,7 @@ import numpy as np
 from hipspine.errors import DataError, ModelError, UnknownName, UnsupportedFeature, nearest_names
 from hipspine.mechanics.couplers import coupled_function, ordered_couplers
 from hipspine.mechanics.kinematics import Poses, forward_kinematics
-from hipspine.mechanics.muscle_paths import path_space, path_tables, paths_in_frames
+from hipspine.mechanics.muscle_paths import muscle_paths
 from hipspine.model import functions as fn
 from hipspine.model import records as rec
 from hipspine.model.flat import flatten
@@ -485,7 +485,7 @@ def _scaled_force(force: rec.PassiveForce, of: Mapping[str, np.ndarray]) -> rec.
 
 def _with_lengths_along_paths(before: rec.Model, after: rec.Model, parity: bool) -> rec.Model:
     """Fibres, tendons and resting lengths in the ratio of the path lengths in the default pose."""
-    long, short = _path_lengths(after), _path_lengths(before)
+    long, short = _path_lengths(after, parity), _path_lengths(before, parity)
     if not (short > 0).all():
         owner = _path_owners(before)[int(np.flatnonzero(~(short > 0))[0])]
         raise ModelError(
@@ -517,13 +517,11 @@ def _path_owners(model: rec.Model) -> list[rec.Muscle | rec.PathSpring | rec.Lig
     return [*model.muscles, *springs]
 
 
-def _path_lengths(model: rec.Model) -> np.ndarray:
+def _path_lengths(model: rec.Model, parity: bool) -> np.ndarray:
     """Length (n_paths,) of every path in the default pose, m."""
-    flat = flatten(model)
-    tables = path_tables(model, flat, tuple(one.path for one in _path_owners(model)))
-    n_paths, n_arms = len(_path_owners(model)), len(tables.paths.arm_coordinate)
-    length, arms = np.empty((1, n_paths)), np.empty((1, n_arms))
-    if n_paths:
-        q = default_pose(model)[None, :]
-        paths_in_frames(flat.tree, tables, path_space(tables, flat.tree.n_coordinates), q, length, arms)
-    return length[0]
+    paths = [  # only their paths count
+        rec.Muscle(one.name, "RigidTendonMuscle", one.path, 1.0, 1.0, 1.0, 0.0, 1.0) for one in _path_owners(model)
+    ]
+    if not paths:
+        return np.empty(0)
+    return muscle_paths(replace(model, muscles=tuple(paths)), default_pose(model)[None, :], parity=parity).length[0]
