@@ -10,9 +10,12 @@ from hipspine.errors import DataError
 from hipspine.mechanics.dual_newton import (
     COLUMN_START,
     ROW_START,
+    SHORTFALL,
     SIZE,
+    STRENGTH,
     find_blocks,
     make_workspace,
+    proves_too_weak,
     solve_frame,
     solve_static_optimization,
 )
@@ -198,6 +201,32 @@ def test_too_weak_muscles_leave_the_least_violation(seed):
     strong = np.setdiff1d(np.arange(12), weak)
     assert solution.kkt[strong].max() <= 1e-8
     assert_allclose(solution.x[strong], Problem(seed, rows=5, muscles=8, per_muscle=3).solve().x[strong], atol=1e-10)
+
+
+def proof_at(problem, t, x):
+    """Whether the shortfall of frame t at controls x passes as a proof of weakness."""
+    n_rows, n_columns = problem.b.shape[1], len(problem.lower)
+    blocks = find_blocks(problem.col_start, problem.row_index, n_rows)
+    assert blocks[SIZE, 0] == 2  # one coupled block, and the empty one
+    work, _ = make_workspace(n_rows, n_columns)
+    a = problem.dense()[t]
+    work[SHORTFALL, :n_rows] = problem.b[t] - a @ x  # one block: places are rows
+    work[STRENGTH, :n_rows] = (a**2).sum(axis=1)
+    return proves_too_weak(blocks, 0, problem.values[t], problem.lower, problem.upper, x, work)
+
+
+def test_weakness_is_proved_at_the_least_shortfall_and_never_for_moments_that_can_be_met():
+    lsq_linear = pytest.importorskip("scipy.optimize").lsq_linear
+    problem = Problem(2, rows=5, muscles=8, per_muscle=3)
+    rng = np.random.default_rng(0)
+    bounds = problem.lower, problem.upper
+    assert not any(proof_at(problem, t, rng.uniform(*bounds)) for t in range(12) for _ in range(20))
+    problem.b *= 40
+    a = problem.dense()[3]
+    strength = np.linalg.norm(a, axis=1)
+    nearest = lsq_linear(a / strength[:, None], problem.b[3] / strength, bounds, method="bvls", tol=1e-14).x
+    assert proof_at(problem, 3, np.clip(nearest, *bounds))
+    assert not proof_at(problem, 3, rng.uniform(*bounds))  # too weak, but this is not yet the least shortfall
 
 
 def test_a_row_with_one_actuator_is_divided_within_its_bounds():
