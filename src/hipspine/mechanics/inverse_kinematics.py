@@ -690,7 +690,7 @@ def _seek(
     objective: float,
 ) -> np.ndarray | None:
     """A better pose of one frame than the one found, or None: from the default pose, from the default pose carried
-    rigidly to the markers, from turns of the root joint, and from the pose with exact couplers if they are penalties."""
+    rigidly to the markers, from turns of the root joint, and from the pose with exact couplers where they are soft."""
     best = objective if status == SOLVED else np.inf
     found = None
 

@@ -518,7 +518,8 @@ def best_step(H, profile, gradient, z, low, high, damping, held, L, inverse, ste
     """Step that makes the quadratic model least between the bounds (primal-dual active set).
 
     held (n,): -1 at the lower bound, +1 at the upper, 0 free; on entry the guess, on return the answer. The number of
-    frozen variables, or -1 where the matrix is indefinite.
+    frozen variables, or -1 where the matrix is indefinite; more than n where the search for the right bounds went round
+    in a circle and the step was cut instead.
     """
     n = len(profile)
     frozen = 0
@@ -562,69 +563,58 @@ def best_step(H, profile, gradient, z, low, high, damping, held, L, inverse, ste
                     changed = True
         if not changed:
             return frozen
-    for i in range(n):  # the search went round in a circle: cut the step
+    for i in range(n):
         step[i] = min(max(step[i], low[i] - z[i]), high[i] - z[i])
         held[i] = 0
-    return frozen
+    return frozen + n + 1
 
 
 @kernel
-def task_cost(task_coordinate, task_weight, wanted, soft, soft_weight, functions, q):
-    """Cost of coordinate tasks and of couplers kept as penalties."""
+def weigh_tasks(
+    task_coordinate, task_weight, wanted, soft, soft_weight, first_knot, knots, first_piece, origins, coefficients,
+    order, q, coordinate_variable, coordinate_slope, coordinate_bend, slope, curve, matrix,
+):  # fmt: skip
+    """One pose: cost of coordinate tasks and of couplers kept as penalties.
+
+    Out: its slope (n,), its Gauss-Newton matrix (n² values, lower triangle), and curve (n,), what exact second
+    derivatives add to the diagonal of that matrix.
+    """
+    n = len(slope)
+    for u in range(n):
+        slope[u] = 0.0
+        curve[u] = 0.0
+    for i in range(n * n):
+        matrix[i] = 0.0
     cost = 0.0
     for i in range(len(task_coordinate)):
-        e = q[task_coordinate[i]] - wanted[i]
-        cost += 0.5 * task_weight[i] * e * e
-    first_knot, knots, first_piece, origins, coefficients, order = functions
+        c = task_coordinate[i]
+        e = q[c] - wanted[i]
+        w = task_weight[i]
+        cost += 0.5 * w * e * e
+        u = coordinate_variable[c]
+        if u >= 0:
+            s = coordinate_slope[c]
+            slope[u] += w * e * s
+            curve[u] += w * e * coordinate_bend[c]
+            matrix[u * n + u] += w * s * s
     for i in range(len(soft)):
-        value, _, _ = function_at(
+        value, s, bend = function_at(
             first_knot, knots, first_piece, origins, coefficients, order, soft[i, 2], q[soft[i, 1]]
         )
         e = value - q[soft[i, 0]]
         cost += 0.5 * soft_weight * e * e
-    return cost
-
-
-@kernel
-def add_tasks(
-    task_coordinate, task_weight, wanted, soft, soft_weight, functions, q, coordinate_variable, coordinate_slope,
-    coordinate_bend, exact, with_matrix, gradient, H,
-):  # fmt: skip
-    """Add the slopes, and the matrix, of coordinate tasks and of couplers kept as penalties."""
-    n = len(gradient)
-    for i in range(len(task_coordinate)):
-        c = task_coordinate[i]
-        u = coordinate_variable[c]
-        if u < 0:
-            continue
-        e = task_weight[i] * (q[c] - wanted[i])
-        slope = coordinate_slope[c]
-        gradient[u] += e * slope
-        if with_matrix:
-            H[u * n + u] += task_weight[i] * slope * slope
-            if exact:
-                H[u * n + u] += e * coordinate_bend[c]
-    first_knot, knots, first_piece, origins, coefficients, order = functions
-    for i in range(len(soft)):
-        value, slope, bend = function_at(
-            first_knot, knots, first_piece, origins, coefficients, order, soft[i, 2], q[soft[i, 1]]
-        )
-        e = soft_weight * (value - q[soft[i, 0]])
         d = coordinate_variable[soft[i, 0]]
         u = coordinate_variable[soft[i, 1]]
         if d >= 0:
-            gradient[d] -= e
+            slope[d] -= soft_weight * e
+            matrix[d * n + d] += soft_weight
         if u >= 0:
-            gradient[u] += e * slope
-        if with_matrix:
-            if d >= 0:
-                H[d * n + d] += soft_weight
-            if u >= 0:
-                H[u * n + u] += soft_weight * slope * slope
-                if exact:
-                    H[u * n + u] += e * bend
-                if d >= 0:
-                    H[max(u, d) * n + min(u, d)] -= soft_weight * slope
+            slope[u] += soft_weight * e * s
+            curve[u] += soft_weight * e * bend
+            matrix[u * n + u] += soft_weight * s * s
+        if d >= 0 and u >= 0:
+            matrix[max(u, d) * n + min(u, d)] -= soft_weight * s
+    return cost
 
 
 @kernel
@@ -695,8 +685,8 @@ def solve_frames(problem, position_G, q_start, wanted, cold, limit, q_out, statu
 
     position_G (n_frames, n_data, 3), NaN for missing; q_start (n_frames, n_coordinates): values of coordinates that are
     not variables, and in row 0 the start of those that are; wanted (n_frames, n_tasks). cold: whether the first frame
-    may be far from its start. Out: q_out (n_frames, n_coordinates), status, steps (n_frames,), objective (n_frames,),
-    distance (n_frames, n_data) m, NaN for missing.
+    may be far from its start. Out: q_out (n_frames, n_coordinates), whose dependent columns the caller assembles;
+    status, steps (n_frames,), objective (n_frames,), distance (n_frames, n_data) m, NaN for missing.
     """
     parent = problem.parent
     plain_parent = problem.plain_parent
@@ -736,7 +726,6 @@ def solve_frames(problem, position_G, q_start, wanted, cold, limit, q_out, statu
     origins = problem.origins
     coefficients = problem.coefficients
     order = problem.order
-    functions = (first_knot, knots, first_piece, origins, coefficients, order)
 
     n = len(variable)
     n_bodies = len(parent)
@@ -759,6 +748,9 @@ def solve_frames(problem, position_G, q_start, wanted, cold, limit, q_out, statu
     q = np.empty(n_coordinates)
     coordinate_slope = np.zeros(n_coordinates)
     coordinate_bend = np.zeros(n_coordinates)
+    task_slope = np.zeros(n)
+    task_curve = np.zeros(n)
+    task_matrix = np.zeros(n * n)
     H = np.zeros(n * n)
     L = np.zeros(n * n)
     inverse = np.ones(n)
@@ -803,10 +795,11 @@ def solve_frames(problem, position_G, q_start, wanted, cold, limit, q_out, statu
         size = np.inf
         previous_left = np.inf
         reached = NO_PROGRESS
-        moved = False
         frozen = 0
-        again = False  # the pose is placed once more after a refused step
-        while steps[t] < limit:
+        again = False  # the pose at hand is placed once more, after a refused step
+        final = False  # the pose at hand is the answer, to be placed for its marker errors
+        extra = 0.0
+        while True:
             # ---- place the trial pose
             for u in range(n):
                 q[variable[u]] = trial[u]
@@ -825,32 +818,33 @@ def solve_frames(problem, position_G, q_start, wanted, cold, limit, q_out, statu
                 coordinate_slope, coordinate_bend, moments, R, p, S, rate, bend, T, far, cross,
             )  # fmt: skip
             if n_extra:
-                trial_cost += task_cost(task_coordinate, task_weight, wanted[t], soft, soft_weight, functions, q)
-            if not again and not trial_cost <= cost + RISE * (cost + 1e-6):
-                # refused: back to the last pose, with Gauss-Newton and more damping
-                use_exact = False
-                damping = max(10.0 * damping, 1e-3)
-                if damping > 1e12:
-                    break
-                for u in range(n):
-                    trial[u] = z[u]
-                again = True
-                continue
+                extra = weigh_tasks(
+                    task_coordinate, task_weight, wanted[t], soft, soft_weight, first_knot, knots, first_piece, origins,
+                    coefficients, order, q, coordinate_variable, coordinate_slope, coordinate_bend, task_slope,
+                    task_curve, task_matrix,
+                )  # fmt: skip
+                trial_cost += extra
+            if final:
+                break
             if not again:
+                if not trial_cost <= cost + RISE * (cost + 1e-6):
+                    # refused: back to the last pose, with Gauss-Newton and more damping
+                    use_exact = False
+                    damping = max(10.0 * damping, 1e-3)
+                    final = damping > 1e12
+                    again = True
+                    for u in range(n):
+                        trial[u] = z[u]
+                    continue
                 cost = trial_cost
                 for u in range(n):
                     z[u] = trial[u]
             # ---- slopes
             for u in range(n):
-                gradient[u] = 0.0
+                gradient[u] = task_slope[u]
             marker_slopes(
                 first_step, step_column, first_column, column_variable, moments, far, cross, S, rate, gradient
             )
-            if n_extra:
-                add_tasks(
-                    task_coordinate, task_weight, wanted[t], soft, soft_weight, functions, q, coordinate_variable,
-                    coordinate_slope, coordinate_bend, True, False, gradient, H,
-                )  # fmt: skip
             if n == 0:
                 reached = SOLVED
                 break
@@ -869,35 +863,36 @@ def solve_frames(problem, position_G, q_start, wanted, cold, limit, q_out, statu
                         inside = inside and low[u] <= z[u] + left[u] <= high[u]
                 # the error after this last correction is about 2 rest² / size
                 if inside and (rest <= TIGHT or 4.0 * rest * rest <= 0.1 * TIGHT * size):
+                    reached = SOLVED
                     for u in range(n):
                         z[u] += left[u]
-                    moved = rest > 10.0 * TIGHT
-                    reached = SOLVED
-                    break
-                if rest <= ROUGH and rest >= 0.5 * previous_left:
+                    if rest <= 10.0 * TIGHT:
+                        break
+                    final = True
+                    for u in range(n):
+                        trial[u] = z[u]
+                    continue
+                if inside and rest <= ROUGH and rest >= 0.5 * previous_left:
                     reached = SOLVED
                     break
                 previous_left = rest
             again = False
+            if steps[t] == limit:
+                break
             # ---- the next step
             steps[t] += 1
-            frozen = -1
             for _ in range(2):
                 for i in range(n * n):
-                    H[i] = 0.0
-                if not use_exact:
+                    H[i] = task_matrix[i]
+                if use_exact:
+                    for u in range(n):
+                        H[u * n + u] += task_curve[u]
+                else:
                     second_moments(parent, moments, R, p, square)
                 marker_matrix(
                     first_step, step_column, first_column, column_variable, first_pair, pair_column, pair_place,
                     pair_factor, moments, far, cross, square, use_exact, S, rate, bend, T, pull, H,
                 )  # fmt: skip
-                if n_extra:
-                    for u in range(n):
-                        left[u] = 0.0
-                    add_tasks(
-                        task_coordinate, task_weight, wanted[t], soft, soft_weight, functions, q, coordinate_variable,
-                        coordinate_slope, coordinate_bend, use_exact, True, left, H,
-                    )  # fmt: skip
                 frozen = best_step(H, profile, gradient, z, low, high, damping, held, L, inverse, step)
                 if frozen >= 0 or not use_exact:
                     break
@@ -909,13 +904,10 @@ def solve_frames(problem, position_G, q_start, wanted, cold, limit, q_out, statu
             size = 0.0
             for u in range(n):
                 size = max(size, abs(step[u]))
-            if size > FAR_STEP:
-                for u in range(n):
-                    trial[u] = z[u] + step[u] * (FAR_STEP / size)
-            else:
-                for u in range(n):
-                    trial[u] = z[u] + step[u]
-            sharp = use_exact and damping == 0.0
+            shorter = FAR_STEP / size if size > FAR_STEP else 1.0
+            for u in range(n):
+                trial[u] = z[u] + shorter * step[u]
+            sharp = use_exact and damping == 0.0 and frozen <= n
             use_exact = use_exact or size < NEAR_ENOUGH
             damping *= 0.1
             if damping < 1e-7:
@@ -923,27 +915,11 @@ def solve_frames(problem, position_G, q_start, wanted, cold, limit, q_out, statu
         status[t] = reached
         known = reached == SOLVED or (known and not cold)
         lately = lately + 1 if reached == SOLVED and frozen == 0 else 0
-        # ---- what the pose is worth, marker by marker; q, R and p are of the last trial, within 1e-9 of z, or anew
-        extra = 0.0
-        if n_extra:
-            extra = task_cost(task_coordinate, task_weight, wanted[t], soft, soft_weight, functions, q)
+        # ---- what the pose is worth, marker by marker; R and p are of a pose within 1e-9 of z
         for u in range(n):
             q[variable[u]] = z[u]
-        for k in range(len(dependent)):
-            value, slope, curve = function_at(
-                first_knot, knots, first_piece, origins, coefficients, order, coupler_function[k], q[independent[k]]
-            )
-            q[dependent[k]] = value
         for c in range(n_coordinates):
             q_out[t, c] = q[c]
-        if moved or reached == NO_PROGRESS:
-            place_markers(
-                parent, plain_parent, plain_child, frames, first_step, step_axis, step_kind, step_coordinate,
-                step_function, step_column, first_knot, knots, first_piece, origins, coefficients, order, q,
-                coordinate_slope, coordinate_bend, moments, R, p, S, rate, bend, T, far, cross,
-            )  # fmt: skip
-            if n_extra:
-                extra = task_cost(task_coordinate, task_weight, wanted[t], soft, soft_weight, functions, q)
         total = 0.0
         worth = 0.0
         for b in range(n_bodies):
