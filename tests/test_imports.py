@@ -20,6 +20,7 @@ ORDER = [
     {"formats", "imaging", "mechanics"},
     {"attribution"},
     {"clinic"},
+    {"example"},
     {"pipeline"},
     {"tools"},
     {"report", "store"},

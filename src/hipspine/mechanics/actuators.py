@@ -15,7 +15,7 @@ import numpy as np
 from hipspine.errors import DataError, ModelError, nearest_names
 from hipspine.jit import kernel
 from hipspine.mechanics.kinematics import place_bodies
-from hipspine.model.flat import FlatModel
+from hipspine.model.flat import COORDINATE, END_STEP, FIRST_STEP, PARENT, FlatModel
 from hipspine.model.records import CoordinateActuator, Model, PointActuator, TorqueActuator, Vec3
 
 
@@ -186,8 +186,8 @@ def _index(name: str, known: tuple[str, ...], actuator: str, what: str) -> int:
 def add_pushes_in_frames(tree, q, table, wrench_G, tau):
     """All frames: the wrench of every push, wrench_G (n_frames, n_pushes, 6), and its projection S · W on every step
     between the ground and the body, added to tau (n_frames, n_actuators, n_coordinates)."""
-    n_bodies = len(tree.parent)
-    n_steps = len(tree.step_kind)
+    n_bodies = len(tree.body)
+    n_steps = len(tree.step)
     R_GB = np.empty((n_bodies, 9))
     p_GB = np.empty((n_bodies, 3))
     S = np.empty((n_steps, 6))
@@ -218,14 +218,14 @@ def add_pushes_in_frames(tree, q, table, wrench_G, tau):
                 W[3] = W[4] = W[5] = 0.0
             b = table.body[k]
             while b > 0:
-                for s in range(tree.first_step[b], tree.first_step[b + 1]):
-                    c = tree.step_coordinate[s]
+                for s in range(tree.body[b, FIRST_STEP], tree.body[b, END_STEP]):
+                    c = tree.step[s, COORDINATE]
                     if c >= 0:
                         work = 0.0
                         for i in range(6):
                             work += S[s, i] * W[i]
                         tau[t, table.actuator[k], c] += slope[s] * work
-                b = tree.parent[b]
+                b = tree.body[b, PARENT]
 
 
 __all__ = ["UnitActuators", "actuator_wrenches", "unit_actuator_forces"]

@@ -13,7 +13,7 @@ import numpy as np
 
 from hipspine.jit import kernel
 from hipspine.mechanics.kinematics import place_bodies
-from hipspine.model.flat import FlatModel
+from hipspine.model.flat import COM, COORDINATE, END_STEP, FIRST_STEP, INERTIA, MASS, PARENT, FlatModel
 
 
 @kernel
@@ -22,17 +22,17 @@ def composite_inertias(tree, R_GB, p_GB, inertia):
 
     Columns: mass, mass times its centre (3), then xx yy zz xy xz yz of the rotational inertia.
     """
-    for b in range(len(tree.parent)):
-        m = tree.mass[b]
-        x, y, z = tree.com_B[b, 0], tree.com_B[b, 1], tree.com_B[b, 2]
+    for b in range(len(tree.body)):
+        m = tree.value[b, MASS]
+        x, y, z = tree.value[b, COM], tree.value[b, COM + 1], tree.value[b, COM + 2]
         r0, r1, r2 = R_GB[b, 0], R_GB[b, 1], R_GB[b, 2]
         r3, r4, r5 = R_GB[b, 3], R_GB[b, 4], R_GB[b, 5]
         r6, r7, r8 = R_GB[b, 6], R_GB[b, 7], R_GB[b, 8]
         c0 = p_GB[b, 0] + r0 * x + r1 * y + r2 * z
         c1 = p_GB[b, 1] + r3 * x + r4 * y + r5 * z
         c2 = p_GB[b, 2] + r6 * x + r7 * y + r8 * z
-        xx, yy, zz = tree.inertia_B[b, 0], tree.inertia_B[b, 1], tree.inertia_B[b, 2]
-        xy, xz, yz = tree.inertia_B[b, 3], tree.inertia_B[b, 4], tree.inertia_B[b, 5]
+        xx, yy, zz = tree.value[b, INERTIA], tree.value[b, INERTIA + 1], tree.value[b, INERTIA + 2]
+        xy, xz, yz = tree.value[b, INERTIA + 3], tree.value[b, INERTIA + 4], tree.value[b, INERTIA + 5]
         # rows of R I
         a0, a1, a2 = r0 * xx + r1 * xy + r2 * xz, r0 * xy + r1 * yy + r2 * yz, r0 * xz + r1 * yz + r2 * zz
         a3, a4, a5 = r3 * xx + r4 * xy + r5 * xz, r3 * xy + r4 * yy + r5 * yz, r3 * xz + r4 * yz + r5 * zz
@@ -47,8 +47,8 @@ def composite_inertias(tree, R_GB, p_GB, inertia):
         inertia[b, 7] = a0 * r3 + a1 * r4 + a2 * r5 - m * c0 * c1
         inertia[b, 8] = a0 * r6 + a1 * r7 + a2 * r8 - m * c0 * c2
         inertia[b, 9] = a3 * r6 + a4 * r7 + a5 * r8 - m * c1 * c2
-    for b in range(len(tree.parent) - 1, 0, -1):
-        a = tree.parent[b]
+    for b in range(len(tree.body) - 1, 0, -1):
+        a = tree.body[b, PARENT]
         for i in range(10):
             inertia[a, i] += inertia[b, i]
 
@@ -59,12 +59,12 @@ def free_mass_matrix(tree, S, slope, inertia, row, gain, M):
     for i in range(len(M)):
         for j in range(len(M)):
             M[i, j] = 0.0
-    for b in range(1, len(tree.parent)):
+    for b in range(1, len(tree.body)):
         m, h0, h1, h2 = inertia[b, 0], inertia[b, 1], inertia[b, 2], inertia[b, 3]
         xx, yy, zz = inertia[b, 4], inertia[b, 5], inertia[b, 6]
         xy, xz, yz = inertia[b, 7], inertia[b, 8], inertia[b, 9]
-        for k in range(tree.first_step[b], tree.first_step[b + 1]):
-            c = tree.step_coordinate[k]
+        for k in range(tree.body[b, FIRST_STEP], tree.body[b, END_STEP]):
+            c = tree.step[k, COORDINATE]
             if c < 0 or row[c] < 0:
                 continue
             w0, w1, w2, v0, v1, v2 = S[k, 0], S[k, 1], S[k, 2], S[k, 3], S[k, 4], S[k, 5]
@@ -79,8 +79,8 @@ def free_mass_matrix(tree, S, slope, inertia, row, gain, M):
             a = b
             last = k + 1
             while a > 0:
-                for j in range(tree.first_step[a], last):
-                    d = tree.step_coordinate[j]
+                for j in range(tree.body[a, FIRST_STEP], last):
+                    d = tree.step[j, COORDINATE]
                     if d < 0 or row[d] < 0:
                         continue
                     product = n0 * S[j, 0] + n1 * S[j, 1] + n2 * S[j, 2] + f0 * S[j, 3] + f1 * S[j, 4] + f2 * S[j, 5]
@@ -88,8 +88,8 @@ def free_mass_matrix(tree, S, slope, inertia, row, gain, M):
                     M[i, row[d]] += product
                     if j != k:
                         M[row[d], i] += product
-                a = tree.parent[a]
-                last = tree.first_step[a + 1]
+                a = tree.body[a, PARENT]
+                last = tree.body[a, END_STEP]
 
 
 @kernel

@@ -13,7 +13,23 @@ import numpy as np
 
 from hipspine.jit import kernel
 from hipspine.mechanics.kinematics import place_bodies
-from hipspine.model.flat import TRANSLATION, FlatModel
+from hipspine.model.flat import (
+    COM,
+    COORDINATE,
+    END_STEP,
+    FIRST_COORDINATE,
+    FIRST_STEP,
+    INERTIA,
+    KIND,
+    MASS,
+    N_COORDINATES,
+    P_BM,
+    P_PF,
+    PARENT,
+    SLOT,
+    TRANSLATION,
+    FlatModel,
+)
 
 
 @kernel
@@ -25,14 +41,14 @@ def move_bodies(tree, qd, qdd, R_GB, p_GB, S, slope, bend, opensim_bias, V, A):
     for i in range(6):
         V[0, i] = 0.0
         A[0, i] = 0.0
-    for b in range(1, len(tree.parent)):
-        a = tree.parent[b]
+    for b in range(1, len(tree.body)):
+        a = tree.body[b, PARENT]
         w0, w1, w2, v0, v1, v2 = V[a, 0], V[a, 1], V[a, 2], V[a, 3], V[a, 4], V[a, 5]
         d0, d1, d2, e0, e1, e2 = A[a, 0], A[a, 1], A[a, 2], A[a, 3], A[a, 4], A[a, 5]
-        first = tree.first_step[b]
-        last = tree.first_step[b + 1]
+        first = tree.body[b, FIRST_STEP]
+        last = tree.body[b, END_STEP]
         for k in range(first, last):
-            c = tree.step_coordinate[k]
+            c = tree.step[k, COORDINATE]
             if c < 0:
                 continue
             rate = slope[k] * qd[c]
@@ -71,18 +87,18 @@ def add_opensim_bias(tree, b, qd, R_GB, p_GB, S, slope, A):
     no coordinate / the joint's first coordinate / all but the third where there are three or more, otherwise all.
     A reversed joint (negative slots) is treated in its own direction, so its error counts backwards.
     """
-    first = tree.first_step[b]
-    last = tree.first_step[b + 1]
-    lead = tree.joint_first_coordinate[b]
-    n_joint = tree.joint_n_coordinates[b]
+    first = tree.body[b, FIRST_STEP]
+    last = tree.body[b, END_STEP]
+    lead = tree.body[b, FIRST_COORDINATE]
+    n_joint = tree.body[b, N_COORDINATES]
     backwards = False
     for k in range(first, last):
-        backwards = backwards or tree.step_slot[k] < 0
+        backwards = backwards or tree.step[k, SLOT] < 0
     # origin of the file's child frame: it lies on all rotation axes
-    near = tree.parent[b] if backwards else b
+    near = tree.body[b, PARENT] if backwards else b
     r = R_GB[near]
-    place = tree.p_PF[b] if backwards else tree.p_BM[b]
-    x, y, z = place[0], place[1], place[2]
+    place = P_PF if backwards else P_BM
+    x, y, z = tree.value[b, place], tree.value[b, place + 1], tree.value[b, place + 2]
     p0 = p_GB[near, 0] + r[0] * x + r[1] * y + r[2] * z
     p1 = p_GB[near, 1] + r[3] * x + r[4] * y + r[5] * z
     p2 = p_GB[near, 2] + r[6] * x + r[7] * y + r[8] * z
@@ -91,8 +107,8 @@ def add_opensim_bias(tree, b, qd, R_GB, p_GB, S, slope, A):
     u2 = 0.0
     for turn_number in range(last - first):
         k = last - 1 - turn_number if backwards else first + turn_number
-        c = tree.step_coordinate[k]
-        if c < 0 or tree.step_kind[k] == TRANSLATION or tree.step_slot[k] == 0:
+        c = tree.step[k, COORDINATE]
+        if c < 0 or tree.step[k, KIND] == TRANSLATION or tree.step[k, SLOT] == 0:
             continue
         rate = slope[k] * qd[c]
         # exact: what the rotation steps before this one contribute
@@ -101,10 +117,10 @@ def add_opensim_bias(tree, b, qd, R_GB, p_GB, S, slope, A):
         o0 = 0.0
         o1 = 0.0
         o2 = 0.0
-        slot = abs(tree.step_slot[k])
+        slot = abs(tree.step[k, SLOT])
         for j in range(first, last):
-            cj = tree.step_coordinate[j]
-            if cj < 0 or tree.step_kind[j] == TRANSLATION:
+            cj = tree.step[j, COORDINATE]
+            if cj < 0 or tree.step[j, KIND] == TRANSLATION:
                 continue
             number = cj - lead
             counted = (slot == 2 and number == 0) or (slot == 3 and (n_joint < 3 or number != 2))
@@ -140,11 +156,11 @@ def body_forces(tree, R_GB, p_GB, V, A, f):
     for i in range(6):
         f[0, i] = 0.0
     g0, g1, g2 = tree.gravity_G[0], tree.gravity_G[1], tree.gravity_G[2]
-    for b in range(1, len(tree.parent)):
-        m = tree.mass[b]
+    for b in range(1, len(tree.body)):
+        m = tree.value[b, MASS]
         r = R_GB[b]
         r0, r1, r2, r3, r4, r5, r6, r7, r8 = r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7], r[8]
-        x, y, z = tree.com_B[b, 0], tree.com_B[b, 1], tree.com_B[b, 2]
+        x, y, z = tree.value[b, COM], tree.value[b, COM + 1], tree.value[b, COM + 2]
         c0 = p_GB[b, 0] + r0 * x + r1 * y + r2 * z
         c1 = p_GB[b, 1] + r3 * x + r4 * y + r5 * z
         c2 = p_GB[b, 2] + r6 * x + r7 * y + r8 * z
@@ -163,8 +179,8 @@ def body_forces(tree, R_GB, p_GB, V, A, f):
         d0 = r0 * a0 + r3 * a1 + r6 * a2
         d1 = r1 * a0 + r4 * a1 + r7 * a2
         d2 = r2 * a0 + r5 * a1 + r8 * a2
-        I = tree.inertia_B[b]
-        xx, yy, zz, xy, xz, yz = I[0], I[1], I[2], I[3], I[4], I[5]
+        xx, yy, zz = tree.value[b, INERTIA], tree.value[b, INERTIA + 1], tree.value[b, INERTIA + 2]
+        xy, xz, yz = tree.value[b, INERTIA + 3], tree.value[b, INERTIA + 4], tree.value[b, INERTIA + 5]
         k0 = xx * u0 + xy * u1 + xz * u2
         k1 = xy * u0 + yy * u1 + yz * u2
         k2 = xz * u0 + yz * u1 + zz * u2
@@ -184,15 +200,15 @@ def gather_joint_forces(tree, S, slope, f, tau):
     """One frame: sum the body forces inward; f becomes the force across each body's joint, tau (n_coordinates,)."""
     for c in range(len(tau)):
         tau[c] = 0.0
-    for b in range(len(tree.parent) - 1, 0, -1):
+    for b in range(len(tree.body) - 1, 0, -1):
         f0, f1, f2, f3, f4, f5 = f[b, 0], f[b, 1], f[b, 2], f[b, 3], f[b, 4], f[b, 5]
-        for k in range(tree.first_step[b], tree.first_step[b + 1]):
-            c = tree.step_coordinate[k]
+        for k in range(tree.body[b, FIRST_STEP], tree.body[b, END_STEP]):
+            c = tree.step[k, COORDINATE]
             if c >= 0:
                 tau[c] += slope[k] * (
                     S[k, 0] * f0 + S[k, 1] * f1 + S[k, 2] * f2 + S[k, 3] * f3 + S[k, 4] * f4 + S[k, 5] * f5
                 )
-        a = tree.parent[b]
+        a = tree.body[b, PARENT]
         if a > 0:
             f[a, 0] += f0
             f[a, 1] += f1
@@ -205,8 +221,8 @@ def gather_joint_forces(tree, S, slope, f, tau):
 @kernel
 def inverse_dynamics_in_frames(tree, q, qd, qdd, wrench_G, opensim_bias, tau, joint_force_G):
     """All frames. wrench_G (n_frames or 0, n_bodies, 6); tau (n_frames, n_coordinates); joint_force_G like wrench_G."""
-    n_bodies = len(tree.parent)
-    n_steps = len(tree.step_kind)
+    n_bodies = len(tree.body)
+    n_steps = len(tree.step)
     R_GB = np.empty((n_bodies, 9))
     p_GB = np.empty((n_bodies, 3))
     S = np.empty((n_steps, 6))

@@ -54,8 +54,8 @@ def joint_forces_in_frames(
     Out: joint_force_G (n_frames, n_bodies, 6) about the ground origin; pose_R (n_frames, n_bodies, 9), pose_p;
     solved (n_frames,) False where the mass matrix is singular.
     """
-    n_bodies = len(tree.parent)
-    n_steps = len(tree.step_kind)
+    n_bodies = len(tree.body)
+    n_steps = len(tree.step)
     n_coordinates = q.shape[1]
     S = np.empty((n_steps, 6))
     slope = np.empty(n_steps)
@@ -70,7 +70,7 @@ def joint_forces_in_frames(
     tau = np.empty(n_coordinates)
     acceleration = np.empty(n_coordinates)
     length = np.empty(tension.shape[1])
-    arms = np.empty(len(tables.paths.arm_coordinate))
+    arms = np.empty(len(tables.arm_coordinate))
     for t in range(len(q)):
         R_GB = pose_R[t]
         p_GB = pose_p[t]
@@ -95,8 +95,8 @@ def joint_forces_in_frames(
             for c in range(n_coordinates):
                 tau[c] = generalised[t, c] - tau[c]
             for m in range(len(length)):
-                for k in range(tables.paths.first_arm[m], tables.paths.first_arm[m + 1]):
-                    tau[tables.paths.arm_coordinate[k]] += arms[k] * tension[t, m]
+                for k in range(tables.first_arm[m], tables.first_arm[m + 1]):
+                    tau[tables.arm_coordinate[k]] += arms[k] * tension[t, m]
             # ... accelerates the free coordinates
             for i in range(n_free):
                 push[i] = 0.0

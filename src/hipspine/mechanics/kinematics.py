@@ -13,7 +13,24 @@ from math import cos, sin
 import numpy as np
 
 from hipspine.jit import kernel
-from hipspine.model.flat import ROTATION, ROTATION_X, ROTATION_Y, TRANSLATION, FlatModel
+from hipspine.model.flat import (
+    COORDINATE,
+    END_STEP,
+    FIRST_STEP,
+    FUNCTION,
+    KIND,
+    P_MB,
+    P_PF,
+    PARENT,
+    PLAIN_CHILD,
+    PLAIN_PARENT,
+    R_MB,
+    ROTATION,
+    ROTATION_X,
+    ROTATION_Y,
+    TRANSLATION,
+    FlatModel,
+)
 
 
 @kernel
@@ -49,37 +66,37 @@ def place_bodies(tree, q, R_GB, p_GB, S, slope, bend):
         R_GB[0, i] = 0.0
     R_GB[0, 0] = R_GB[0, 4] = R_GB[0, 8] = 1.0
     p_GB[0, 0] = p_GB[0, 1] = p_GB[0, 2] = 0.0
-    for b in range(1, len(tree.parent)):
-        a = tree.parent[b]
+    for b in range(1, len(tree.body)):
+        a = tree.body[b, PARENT]
         P = R_GB[a]
-        F = tree.R_PF[b]
+        F = tree.value[b]
         P0, P1, P2, P3, P4, P5, P6, P7, P8 = P[0], P[1], P[2], P[3], P[4], P[5], P[6], P[7], P[8]
-        x = tree.p_PF[b, 0]
-        y = tree.p_PF[b, 1]
-        z = tree.p_PF[b, 2]
+        x = tree.value[b, P_PF]
+        y = tree.value[b, P_PF + 1]
+        z = tree.value[b, P_PF + 2]
         px = p_GB[a, 0] + P0 * x + P1 * y + P2 * z
         py = p_GB[a, 1] + P3 * x + P4 * y + P5 * z
         pz = p_GB[a, 2] + P6 * x + P7 * y + P8 * z
-        if tree.plain_parent[b]:
+        if tree.body[b, PLAIN_PARENT]:
             r0, r1, r2, r3, r4, r5, r6, r7, r8 = P0, P1, P2, P3, P4, P5, P6, P7, P8
         else:
-            r0 = P0 * F[0, 0] + P1 * F[1, 0] + P2 * F[2, 0]
-            r1 = P0 * F[0, 1] + P1 * F[1, 1] + P2 * F[2, 1]
-            r2 = P0 * F[0, 2] + P1 * F[1, 2] + P2 * F[2, 2]
-            r3 = P3 * F[0, 0] + P4 * F[1, 0] + P5 * F[2, 0]
-            r4 = P3 * F[0, 1] + P4 * F[1, 1] + P5 * F[2, 1]
-            r5 = P3 * F[0, 2] + P4 * F[1, 2] + P5 * F[2, 2]
-            r6 = P6 * F[0, 0] + P7 * F[1, 0] + P8 * F[2, 0]
-            r7 = P6 * F[0, 1] + P7 * F[1, 1] + P8 * F[2, 1]
-            r8 = P6 * F[0, 2] + P7 * F[1, 2] + P8 * F[2, 2]
-        for k in range(tree.first_step[b], tree.first_step[b + 1]):
-            c = tree.step_coordinate[k]
-            f = tree.step_function[k]
+            r0 = P0 * F[0] + P1 * F[3] + P2 * F[6]
+            r1 = P0 * F[1] + P1 * F[4] + P2 * F[7]
+            r2 = P0 * F[2] + P1 * F[5] + P2 * F[8]
+            r3 = P3 * F[0] + P4 * F[3] + P5 * F[6]
+            r4 = P3 * F[1] + P4 * F[4] + P5 * F[7]
+            r5 = P3 * F[2] + P4 * F[5] + P5 * F[8]
+            r6 = P6 * F[0] + P7 * F[3] + P8 * F[6]
+            r7 = P6 * F[1] + P7 * F[4] + P8 * F[7]
+            r8 = P6 * F[2] + P7 * F[5] + P8 * F[8]
+        for k in range(tree.body[b, FIRST_STEP], tree.body[b, END_STEP]):
+            c = tree.step[k, COORDINATE]
+            f = tree.step[k, FUNCTION]
             if f == 0:  # the coordinate itself
                 amount, slope[k], bend[k] = q[c], 1.0, 0.0
             else:
                 amount, slope[k], bend[k] = evaluate_function(tree.functions, f, q[c] if c >= 0 else 0.0)
-            kind = tree.step_kind[k]
+            kind = tree.step[k, KIND]
             if kind <= ROTATION:
                 x = tree.step_axis[k, 0]
                 y = tree.step_axis[k, 1]
@@ -135,32 +152,32 @@ def place_bodies(tree, q, R_GB, p_GB, S, slope, bend):
             S[k, 3] = py * az - pz * ay
             S[k, 4] = pz * ax - px * az
             S[k, 5] = px * ay - py * ax
-        x = tree.p_MB[b, 0]
-        y = tree.p_MB[b, 1]
-        z = tree.p_MB[b, 2]
+        x = tree.value[b, P_MB]
+        y = tree.value[b, P_MB + 1]
+        z = tree.value[b, P_MB + 2]
         p_GB[b, 0] = px + r0 * x + r1 * y + r2 * z
         p_GB[b, 1] = py + r3 * x + r4 * y + r5 * z
         p_GB[b, 2] = pz + r6 * x + r7 * y + r8 * z
         out = R_GB[b]
-        if tree.plain_child[b]:
+        if tree.body[b, PLAIN_CHILD]:
             out[0], out[1], out[2], out[3], out[4], out[5], out[6], out[7], out[8] = r0, r1, r2, r3, r4, r5, r6, r7, r8
         else:
-            C = tree.R_MB[b]
-            out[0] = r0 * C[0, 0] + r1 * C[1, 0] + r2 * C[2, 0]
-            out[1] = r0 * C[0, 1] + r1 * C[1, 1] + r2 * C[2, 1]
-            out[2] = r0 * C[0, 2] + r1 * C[1, 2] + r2 * C[2, 2]
-            out[3] = r3 * C[0, 0] + r4 * C[1, 0] + r5 * C[2, 0]
-            out[4] = r3 * C[0, 1] + r4 * C[1, 1] + r5 * C[2, 1]
-            out[5] = r3 * C[0, 2] + r4 * C[1, 2] + r5 * C[2, 2]
-            out[6] = r6 * C[0, 0] + r7 * C[1, 0] + r8 * C[2, 0]
-            out[7] = r6 * C[0, 1] + r7 * C[1, 1] + r8 * C[2, 1]
-            out[8] = r6 * C[0, 2] + r7 * C[1, 2] + r8 * C[2, 2]
+            C = tree.value[b]
+            out[0] = r0 * C[R_MB + 0] + r1 * C[R_MB + 3] + r2 * C[R_MB + 6]
+            out[1] = r0 * C[R_MB + 1] + r1 * C[R_MB + 4] + r2 * C[R_MB + 7]
+            out[2] = r0 * C[R_MB + 2] + r1 * C[R_MB + 5] + r2 * C[R_MB + 8]
+            out[3] = r3 * C[R_MB + 0] + r4 * C[R_MB + 3] + r5 * C[R_MB + 6]
+            out[4] = r3 * C[R_MB + 1] + r4 * C[R_MB + 4] + r5 * C[R_MB + 7]
+            out[5] = r3 * C[R_MB + 2] + r4 * C[R_MB + 5] + r5 * C[R_MB + 8]
+            out[6] = r6 * C[R_MB + 0] + r7 * C[R_MB + 3] + r8 * C[R_MB + 6]
+            out[7] = r6 * C[R_MB + 1] + r7 * C[R_MB + 4] + r8 * C[R_MB + 7]
+            out[8] = r6 * C[R_MB + 2] + r7 * C[R_MB + 5] + r8 * C[R_MB + 8]
 
 
 @kernel
 def place_bodies_in_frames(tree, q, R_GB, p_GB):
     """All frames: q (n_frames, n_coordinates) to R_GB (n_frames, n_bodies, 9) and p_GB (n_frames, n_bodies, 3)."""
-    n = len(tree.step_kind)
+    n = len(tree.step)
     S = np.empty((n, 6))
     slope = np.empty(n)
     bend = np.empty(n)

@@ -23,7 +23,6 @@ from hipspine.model.flat import (
     POINT_MOVING,
     FlatFunctions,
     FlatModel,
-    FlatPaths,
     flatten,
     flatten_paths,
 )
@@ -35,11 +34,25 @@ CONDITION_SLACK = 1e-5  # rad or m: OpenSim widens the range of a conditional po
 class PathTables(NamedTuple):
     """All that the path kernel reads: `flatten_paths` with its functions, and the wraps as `wrap_paths` wants them."""
 
-    paths: FlatPaths
+    point: np.ndarray  # (n_points, 8) kind, body, three coordinates, three functions: see the columns below
+    place: np.ndarray  # (n_points, 17) place in the body, condition's low and high, frame of a moving point
+    first_point: np.ndarray  # (n_paths + 1,)
+    first_wrap: np.ndarray  # (n_paths + 1,)
+    first_arm: np.ndarray  # (n_paths + 1,) moment arms of path m are entries first_arm[m]:first_arm[m + 1]
+    arm_coordinate: np.ndarray  # (n_arms,)
+    first_pair: np.ndarray  # (n_bodies² + 1,) steps that move body b against body a, from row a * n_bodies + b on
+    pair: np.ndarray  # (n_pair_steps, 3) step, its coordinate, and +1 or -1
     functions: FlatFunctions
     wraps: WrapTable
+    object_R: np.ndarray  # (n_objects, 3, 3) wrap objects in their bodies
+    object_p: np.ndarray  # (n_objects, 3)
     stray: np.ndarray  # (n_paths,) 1 where the tension acts beside the path, as OpenSim lets it at several wraps
+    within: np.ndarray  # (n_paths,) 1 where a moving point counts against its neighbours on its own body too
     parity: bool  # keep OpenSim's accidents of wrapping
+
+
+POINT_KIND, POINT_BODY, POINT_COORDINATE, POINT_FUNCTION = 0, 1, 2, 5  # columns of PathTables.point
+LOW, HIGH, FRAME_R, FRAME_P = 3, 4, 5, 14  # columns of PathTables.place after the place itself
 
 
 class LaidPaths(NamedTuple):
@@ -63,7 +76,10 @@ def path_tables(model: Model, flat: FlatModel, paths: tuple[Path, ...], parity: 
 
     With `parity`, paths with several wraps are measured as OpenSim measures them, and their tension acts where OpenSim
     lets it act: beside the path by as much as the tangent points moved after its first round (docs/theory/wrapping.md).
+    A moving point then also loses what it does to a neighbour on its own body (docs/theory/muscle_paths.md).
     """
+    moving = [any(point.kind == "moving" for point in path.points) for path in paths]
+    within = np.array([int(one and not parity) for one in moving], dtype=np.int64)
     stray = np.array([int(parity and len(path.wraps) > 1) for path in paths], dtype=np.int64)
     flat_paths, functions = flatten_paths(model, flat, paths, tuple(bool(one) for one in stray))
     wraps = WrapTable(
@@ -78,14 +94,40 @@ def path_tables(model: Model, flat: FlatModel, paths: tuple[Path, ...], parity: 
         first=flat_paths.wrap_start,
         last=flat_paths.wrap_end,
     )
-    return PathTables(flat_paths, functions, wraps, stray, parity)
+    return PathTables(
+        point=np.column_stack(
+            [flat_paths.point_kind, flat_paths.point_body, flat_paths.point_coordinate, flat_paths.point_function]
+        ).astype(np.int64),
+        place=np.column_stack(
+            [
+                flat_paths.point_B,
+                flat_paths.point_low,
+                flat_paths.point_high,
+                flat_paths.point_R.reshape(-1, 9),
+                flat_paths.point_p,
+            ]
+        ),
+        first_point=flat_paths.first_point,
+        first_wrap=flat_paths.first_wrap,
+        first_arm=flat_paths.first_arm,
+        arm_coordinate=flat_paths.arm_coordinate,
+        first_pair=flat_paths.first_pair,
+        pair=np.column_stack([flat_paths.pair_step, flat_paths.pair_coordinate, flat_paths.pair_sign]).astype(np.int64),
+        functions=functions,
+        wraps=wraps,
+        object_R=flat_paths.object_R,
+        object_p=flat_paths.object_p,
+        stray=stray,
+        within=within,
+        parity=parity,
+    )
 
 
 def path_space(tables: PathTables, n_coordinates: int) -> LaidPaths:
     """Room for the paths of one frame; one per thread."""
-    rows = np.diff(tables.paths.first_point) + 2 * np.diff(tables.paths.first_wrap)
+    rows = np.diff(tables.first_point) + 2 * np.diff(tables.first_wrap)
     first_row = np.concatenate([[0], np.cumsum(rows)]).astype(np.int64)
-    uses = int(np.diff(tables.paths.first_wrap).max(initial=0))
+    uses = int(np.diff(tables.first_wrap).max(initial=0))
     n_objects = len(tables.wraps.kind)
     return LaidPaths(
         first_row=first_row,
@@ -121,35 +163,48 @@ def lay_paths(tables, q, R_GB, p_GB, laid):
     This and the next two kernels are long on purpose: the tables are dozens of arrays, and handing them to a helper
     once per muscle would cost more than the geometry.
     """
-    paths, functions, wraps = tables.paths, tables.functions, tables.wraps
+    functions, wraps, places, points = tables.functions, tables.wraps, tables.place, tables.point
     body, p_G, point = laid.body, laid.p_G, laid.point
-    point_kind, point_body, point_B = paths.point_kind, paths.point_body, paths.point_B
-    point_coordinate, point_function, point_R = paths.point_coordinate, paths.point_function, paths.point_R
     if len(wraps.kind) > 0:
-        place_wrap_objects(wraps.body, paths.object_R, paths.object_p, R_GB, p_GB, laid.R_GW, laid.p_GW)
+        place_wrap_objects(wraps.body, tables.object_R, tables.object_p, R_GB, p_GB, laid.R_GW, laid.p_GW)
     for m in range(len(laid.n_points)):
         row = laid.first_row[m]
         n = row
-        first = paths.first_point[m]
-        last = paths.first_point[m + 1]
+        first = tables.first_point[m]
+        last = tables.first_point[m + 1]
         for i in range(first, last):
-            kind = point_kind[i]
-            x, y, z = point_B[i, 0], point_B[i, 1], point_B[i, 2]
+            kind = points[i, POINT_KIND]
+            x, y, z = places[i, 0], places[i, 1], places[i, 2]
             if kind == POINT_CONDITIONAL:
-                value = q[point_coordinate[i, 0]]
-                if value < paths.point_low[i] - CONDITION_SLACK or value > paths.point_high[i] + CONDITION_SLACK:
+                value = q[points[i, POINT_COORDINATE]]
+                if value < places[i, LOW] - CONDITION_SLACK or value > places[i, HIGH] + CONDITION_SLACK:
                     continue
             elif kind == POINT_MOVING:
-                c = point_coordinate[i, 0]
-                u, _, _ = evaluate_function(functions, point_function[i, 0], q[c] if c >= 0 else 0.0)
-                c = point_coordinate[i, 1]
-                v, _, _ = evaluate_function(functions, point_function[i, 1], q[c] if c >= 0 else 0.0)
-                c = point_coordinate[i, 2]
-                w, _, _ = evaluate_function(functions, point_function[i, 2], q[c] if c >= 0 else 0.0)
-                x = paths.point_p[i, 0] + point_R[i, 0, 0] * u + point_R[i, 0, 1] * v + point_R[i, 0, 2] * w
-                y = paths.point_p[i, 1] + point_R[i, 1, 0] * u + point_R[i, 1, 1] * v + point_R[i, 1, 2] * w
-                z = paths.point_p[i, 2] + point_R[i, 2, 0] * u + point_R[i, 2, 1] * v + point_R[i, 2, 2] * w
-            b = point_body[i]
+                c = points[i, POINT_COORDINATE]
+                u, _, _ = evaluate_function(functions, points[i, POINT_FUNCTION], q[c] if c >= 0 else 0.0)
+                c = points[i, POINT_COORDINATE + 1]
+                v, _, _ = evaluate_function(functions, points[i, POINT_FUNCTION + 1], q[c] if c >= 0 else 0.0)
+                c = points[i, POINT_COORDINATE + 2]
+                w, _, _ = evaluate_function(functions, points[i, POINT_FUNCTION + 2], q[c] if c >= 0 else 0.0)
+                x = (
+                    places[i, FRAME_P]
+                    + places[i, FRAME_R] * u
+                    + places[i, FRAME_R + 1] * v
+                    + places[i, FRAME_R + 2] * w
+                )
+                y = (
+                    places[i, FRAME_P + 1]
+                    + places[i, FRAME_R + 3] * u
+                    + places[i, FRAME_R + 4] * v
+                    + places[i, FRAME_R + 5] * w
+                )
+                z = (
+                    places[i, FRAME_P + 2]
+                    + places[i, FRAME_R + 6] * u
+                    + places[i, FRAME_R + 7] * v
+                    + places[i, FRAME_R + 8] * w
+                )
+            b = points[i, POINT_BODY]
             body[n] = b
             p_G[n, 0] = p_GB[b, 0] + R_GB[b, 0] * x + R_GB[b, 1] * y + R_GB[b, 2] * z
             p_G[n, 1] = p_GB[b, 1] + R_GB[b, 3] * x + R_GB[b, 4] * y + R_GB[b, 5] * z
@@ -166,8 +221,8 @@ def lay_paths(tables, q, R_GB, p_GB, laid):
         wrap_paths(
             laid.first_row,
             laid.n_points,
-            paths.first_wrap,
-            paths.first_point,
+            tables.first_wrap,
+            tables.first_point,
             body,
             p_G,
             laid.p_pull_G,
@@ -184,15 +239,13 @@ def lay_paths(tables, q, R_GB, p_GB, laid):
 @kernel
 def lengths_and_arms(n_bodies, tables, q, R_GB, S, slope, laid, length, arms):
     """One frame, after `lay_paths`: length (n_paths,) and moment arms (n_arms,), sparse as `first_arm`."""
-    paths, functions = tables.paths, tables.functions
+    functions, places, points, pairs = tables.functions, tables.place, tables.point, tables.pair
     body, p_G, p_pull_G, point, piece, dL = laid.body, laid.p_G, laid.p_pull_G, laid.point, laid.piece, laid.dL
-    point_kind, point_coordinate, point_R = paths.point_kind, paths.point_coordinate, paths.point_R
-    arm_coordinate, first_pair = paths.arm_coordinate, paths.first_pair
-    pair_step, pair_sign, pair_coordinate = paths.pair_step, paths.pair_sign, paths.pair_coordinate
+    arm_coordinate, first_pair = tables.arm_coordinate, tables.first_pair
     for m in range(len(length)):
-        low = paths.first_arm[m]
-        high = paths.first_arm[m + 1]
-        first = paths.first_point[m]
+        low = tables.first_arm[m]
+        high = tables.first_arm[m + 1]
+        first = tables.first_point[m]
         for k in range(low, high):
             dL[arm_coordinate[k]] = 0.0
         total = 0.0
@@ -202,7 +255,7 @@ def lengths_and_arms(n_bodies, tables, q, R_GB, S, slope, laid, length, arms):
             total += span
             a = body[j]
             b = body[j + 1]
-            if a == b or span == 0.0:
+            if span == 0.0 or (a == b and not tables.within[m]):
                 continue
             x, y, z = p_G[j, 0], p_G[j, 1], p_G[j, 2]
             u = (p_G[j + 1, 0] - x) / span
@@ -215,20 +268,20 @@ def lengths_and_arms(n_bodies, tables, q, R_GB, S, slope, laid, length, arms):
                 t1 = z0 * u - x0 * w
                 t2 = x0 * v - y0 * u
                 for i in range(first_pair[a], first_pair[a + 1]):  # from the ground to body a
-                    k = pair_step[i]
+                    k = pairs[i, 0]
                     rate = S[k, 0] * t0 + S[k, 1] * t1 + S[k, 2] * t2
-                    dL[pair_coordinate[i]] += pair_sign[i] * slope[k] * rate
+                    dL[pairs[i, 1]] += pairs[i, 2] * slope[k] * rate
             m0 = y * w - z * v
             m1 = z * u - x * w
             m2 = x * v - y * u
             pair = a * n_bodies + b
             for i in range(first_pair[pair], first_pair[pair + 1]):
-                k = pair_step[i]
+                k = pairs[i, 0]
                 rate = S[k, 0] * m0 + S[k, 1] * m1 + S[k, 2] * m2 + S[k, 3] * u + S[k, 4] * v + S[k, 5] * w
-                dL[pair_coordinate[i]] += pair_sign[i] * slope[k] * rate
+                dL[pairs[i, 1]] += pairs[i, 2] * slope[k] * rate
             for end in range(2):
                 i = first + point[j + end]
-                if i < first or point_kind[i] != POINT_MOVING:
+                if i < first or points[i, POINT_KIND] != POINT_MOVING:
                     continue
                 b = body[j + end]
                 sign = 1.0 if end == 1 else -1.0
@@ -236,10 +289,14 @@ def lengths_and_arms(n_bodies, tables, q, R_GB, S, slope, laid, length, arms):
                 t1 = sign * (R_GB[b, 1] * u + R_GB[b, 4] * v + R_GB[b, 7] * w)
                 t2 = sign * (R_GB[b, 2] * u + R_GB[b, 5] * v + R_GB[b, 8] * w)
                 for axis in range(3):
-                    c = point_coordinate[i, axis]
+                    c = points[i, POINT_COORDINATE + axis]
                     if c >= 0:
-                        _, rate, _ = evaluate_function(functions, paths.point_function[i, axis], q[c])
-                        dL[c] += rate * (t0 * point_R[i, 0, axis] + t1 * point_R[i, 1, axis] + t2 * point_R[i, 2, axis])
+                        _, rate, _ = evaluate_function(functions, points[i, POINT_FUNCTION + axis], q[c])
+                        dL[c] += rate * (
+                            t0 * places[i, FRAME_R + axis]
+                            + t1 * places[i, FRAME_R + 3 + axis]
+                            + t2 * places[i, FRAME_R + 6 + axis]
+                        )
         length[m] = total
         for k in range(low, high):
             arms[k] = -dL[arm_coordinate[k]]
@@ -283,8 +340,8 @@ def add_path_wrenches(laid, stray, tension, wrench_G):
 @kernel
 def paths_in_frames(tree, tables, laid, q, length, arms):
     """All frames: length (n_frames, n_paths), arms (n_frames, n_arms)."""
-    n_bodies = len(tree.parent)
-    n_steps = len(tree.step_kind)
+    n_bodies = len(tree.body)
+    n_steps = len(tree.step)
     R_GB = np.empty((n_bodies, 9))
     p_GB = np.empty((n_bodies, 3))
     S = np.empty((n_steps, 6))
@@ -299,8 +356,8 @@ def paths_in_frames(tree, tables, laid, q, length, arms):
 @kernel
 def path_wrenches_in_frames(tree, tables, laid, q, tension, wrench_G):
     """All frames: add the pull of each path, tension (n_frames, n_paths) N, to wrench_G (n_frames, n_bodies, 6)."""
-    n_bodies = len(tree.parent)
-    n_steps = len(tree.step_kind)
+    n_bodies = len(tree.body)
+    n_steps = len(tree.step)
     R_GB = np.empty((n_bodies, 9))
     p_GB = np.empty((n_bodies, 3))
     S = np.empty((n_steps, 6))
@@ -351,13 +408,13 @@ def muscle_paths(model: Model, q: np.ndarray, flat: FlatModel | None = None, par
     tables = path_tables(model, flat, tuple(muscle.path for muscle in model.muscles), parity)
     q = np.ascontiguousarray(q, dtype=float)
     length = np.empty((len(q), len(model.muscles)))
-    arms = np.empty((len(q), len(tables.paths.arm_coordinate)))
+    arms = np.empty((len(q), len(tables.arm_coordinate)))
     paths_in_frames(flat.tree, tables, path_space(tables, flat.tree.n_coordinates), q, length, arms)
     return MusclePaths(
         muscles=tuple(muscle.name for muscle in model.muscles),
         coordinates=flat.coordinate_names,
         length=length,
         arms=arms,
-        arm_muscle=np.repeat(np.arange(len(model.muscles)), np.diff(tables.paths.first_arm)),
-        arm_coordinate=tables.paths.arm_coordinate,
+        arm_muscle=np.repeat(np.arange(len(model.muscles)), np.diff(tables.first_arm)),
+        arm_coordinate=tables.arm_coordinate,
     )

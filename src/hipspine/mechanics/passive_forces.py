@@ -17,8 +17,15 @@ from hipspine.errors import DataError, ModelError, UnsupportedFeature, nearest_n
 from hipspine.jit import kernel
 from hipspine.mechanics.inverse_dynamics import gather_joint_forces
 from hipspine.mechanics.kinematics import forward_kinematics, place_bodies
-from hipspine.mechanics.muscle_paths import path_space, path_tables, path_wrenches_in_frames, paths_in_frames
-from hipspine.model.flat import POINT_MOVING, FlatModel, placement
+from hipspine.mechanics.muscle_paths import (
+    POINT_COORDINATE,
+    POINT_KIND,
+    path_space,
+    path_tables,
+    path_wrenches_in_frames,
+    paths_in_frames,
+)
+from hipspine.model.flat import COORDINATE, END_STEP, FIRST_STEP, PARENT, POINT_MOVING, FlatModel, placement
 from hipspine.model.functions import evaluate
 from hipspine.model.records import (
     Bushing,
@@ -363,15 +370,15 @@ def _path_tensions(
     """Tension (n_frames, n_forces), N, of springs and ligaments; adds what they do to `tau` and `wrench_G`."""
     tables = path_tables(model, flat, tuple(force.path for force in forces), parity)
     length = np.empty((len(q), len(forces)))
-    arms = np.empty((len(q), len(tables.paths.arm_coordinate)))
+    arms = np.empty((len(q), len(tables.arm_coordinate)))
     paths_in_frames(flat.tree, tables, path_space(tables, flat.tree.n_coordinates), q, length, arms)
     tension = np.empty_like(length)
     for m, force in enumerate(forces):
         if not force.resting_length > 0:
             raise ModelError(f"'{force.name}' has resting length {force.resting_length}; it must be positive (m).")
-        used = slice(tables.paths.first_arm[m], tables.paths.first_arm[m + 1])
+        used = slice(tables.first_arm[m], tables.first_arm[m + 1])
         if isinstance(force, PathSpring):
-            speed = -(arms[:, used] * qd[:, tables.paths.arm_coordinate[used]]).sum(axis=1)
+            speed = -(arms[:, used] * qd[:, tables.arm_coordinate[used]]).sum(axis=1)
             stretch = np.maximum(length[:, m] - force.resting_length, 0.0)
             tension[:, m] = force.stiffness * stretch * (1.0 + force.dissipation * speed)
         else:
@@ -381,12 +388,12 @@ def _path_tensions(
     space, pulls_G = path_space(tables, flat.tree.n_coordinates), np.zeros_like(wrench_G)
     path_wrenches_in_frames(flat.tree, tables, space, q, tension, pulls_G)
     wrench_G += pulls_G
-    driving = tables.paths.point_coordinate[tables.paths.point_kind == POINT_MOVING]
+    driving = tables.point[tables.point[:, POINT_KIND] == POINT_MOVING][:, POINT_COORDINATE : POINT_COORDINATE + 3]
     if driving.size:
         # the moment arms hold all that tension does; what the wrenches do not, acts on what drives a moving point
         whole = np.zeros_like(tau)
-        of_path = np.repeat(np.arange(len(forces)), np.diff(tables.paths.first_arm))
-        for k, c in enumerate(tables.paths.arm_coordinate):
+        of_path = np.repeat(np.arange(len(forces)), np.diff(tables.first_arm))
+        for k, c in enumerate(tables.arm_coordinate):
             whole[:, c] += arms[:, k] * tension[:, of_path[k]]
         columns = np.unique(driving[driving >= 0])
         tau[:, columns] += (whole - project_wrenches(flat, q, pulls_G))[:, columns]
@@ -399,8 +406,8 @@ def _path_tensions(
 @kernel
 def velocities_in_frames(tree, q, qd, V_G):
     """All frames: spatial velocity (n_frames, n_bodies, 6) of every body about the ground origin."""
-    n_bodies = len(tree.parent)
-    n_steps = len(tree.step_kind)
+    n_bodies = len(tree.body)
+    n_steps = len(tree.step)
     R_GB = np.empty((n_bodies, 9))
     p_GB = np.empty((n_bodies, 3))
     S = np.empty((n_steps, 6))
@@ -412,9 +419,9 @@ def velocities_in_frames(tree, q, qd, V_G):
             V_G[t, 0, i] = 0.0
         for b in range(1, n_bodies):
             for i in range(6):
-                V_G[t, b, i] = V_G[t, tree.parent[b], i]
-            for k in range(tree.first_step[b], tree.first_step[b + 1]):
-                c = tree.step_coordinate[k]
+                V_G[t, b, i] = V_G[t, tree.body[b, PARENT], i]
+            for k in range(tree.body[b, FIRST_STEP], tree.body[b, END_STEP]):
+                c = tree.step[k, COORDINATE]
                 if c >= 0:
                     for i in range(6):
                         V_G[t, b, i] += S[k, i] * slope[k] * qd[t, c]
@@ -423,8 +430,8 @@ def velocities_in_frames(tree, q, qd, V_G):
 @kernel
 def project_in_frames(tree, q, wrench_G, tau):
     """All frames: generalised forces tau (n_frames, n_coordinates) of wrenches (n_frames, n_bodies, 6)."""
-    n_bodies = len(tree.parent)
-    n_steps = len(tree.step_kind)
+    n_bodies = len(tree.body)
+    n_steps = len(tree.step)
     R_GB = np.empty((n_bodies, 9))
     p_GB = np.empty((n_bodies, 3))
     S = np.empty((n_steps, 6))

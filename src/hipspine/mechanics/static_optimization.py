@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from hipspine.errors import DataError
+from hipspine.jit import kernel
 from hipspine.mechanics.dual_newton import Solution, solve_static_optimization
 from hipspine.mechanics.inverse_dynamics import inverse_dynamics_in_frames
-from hipspine.jit import kernel
 from hipspine.mechanics.muscle_force import FlatMuscles, capacity_frames, flatten_muscles, muscle_strengths
 from hipspine.mechanics.muscle_paths import LaidPaths, PathTables, path_space, path_tables, paths_in_frames
 from hipspine.mechanics.status import Status
@@ -69,13 +69,13 @@ def moment_pattern(
     coordinate_row (n_coordinates,): free coordinate that drives each, or -1; actuator_touches (n_actuators,
     n_coordinates) True where an actuator other than a muscle can act.
     """
-    starts, arm_entry = [0], np.full(len(tables.paths.arm_coordinate), -1, dtype=np.int64)
+    starts, arm_entry = [0], np.full(len(tables.arm_coordinate), -1, dtype=np.int64)
     rows: list[int] = []
-    for m in range(len(tables.paths.first_arm) - 1):
-        own = range(tables.paths.first_arm[m], tables.paths.first_arm[m + 1])
-        used = sorted({int(coordinate_row[tables.paths.arm_coordinate[k]]) for k in own} - {-1})
+    for m in range(len(tables.first_arm) - 1):
+        own = range(tables.first_arm[m], tables.first_arm[m + 1])
+        used = sorted({int(coordinate_row[tables.arm_coordinate[k]]) for k in own} - {-1})
         for k in own:
-            row = int(coordinate_row[tables.paths.arm_coordinate[k]])
+            row = int(coordinate_row[tables.arm_coordinate[k]])
             if row >= 0:
                 arm_entry[k] = len(rows) + used.index(row)
         rows += used
@@ -213,10 +213,10 @@ def static_optimization(
         )
     if passive_tau is not None:
         moment = moment - passive_tau
-    length, arms = np.empty((n, n_muscles)), np.empty((n, len(tables.paths.arm_coordinate)))
+    length, arms = np.empty((n, n_muscles)), np.empty((n, len(tables.arm_coordinate)))
     paths_in_frames(flat.tree, tables, setup.laid, q, length, arms)
     speed, capacity = np.empty_like(length), np.empty_like(length)
-    path_speeds(tables.paths.first_arm, tables.paths.arm_coordinate, arms, qd, speed)
+    path_speeds(tables.first_arm, tables.arm_coordinate, arms, qd, speed)
     if setup.muscles is None:
         capacity[:] = setup.strength
     else:
@@ -224,7 +224,7 @@ def static_optimization(
     n_rows = int(coordinate_row.max(initial=-1)) + 1
     pattern = moment_pattern(tables, coordinate_row, n_rows, (actuator_tau != 0).any(axis=0))
     values, b = np.zeros((n, len(pattern.row_index))), np.zeros((n, n_rows))
-    muscle_columns(tables.paths.first_arm, tables.paths.arm_coordinate, pattern.arm_entry, arms, gain, capacity, values)
+    muscle_columns(tables.first_arm, tables.arm_coordinate, pattern.arm_entry, arms, gain, capacity, values)
     for c, row in enumerate(coordinate_row):
         if row < 0:
             continue

@@ -34,32 +34,111 @@ class FlatFunctions(NamedTuple):
     order: np.ndarray  # (n_functions,) how many coefficients are not zero
 
 
-class FlatTree(NamedTuple):
-    """Bodies, joints and steps. Arrays over bodies have n_bodies rows, ground first."""
+# Kernels get few wide tables rather than many arrays: every array handed to a kernel costs about as much as ten
+# multiplications, and compile time. Columns of the tables:
+PARENT, FIRST_STEP, END_STEP, PLAIN_PARENT, PLAIN_CHILD, FIRST_COORDINATE, N_COORDINATES = range(7)  # FlatTree.body
+R_PF, P_PF, R_MB, P_MB, P_BM, MASS, COM, INERTIA, N_VALUES = 0, 9, 12, 21, 24, 27, 28, 31, 37  # FlatTree.value
+KIND, COORDINATE, FUNCTION, SLOT, BODY = range(5)  # FlatTree.step
 
-    parent: np.ndarray  # (n_bodies,) parent[0] = -1
-    R_PF: np.ndarray  # (n_bodies, 3, 3) joint frame on the parent, in the parent
-    p_PF: np.ndarray  # (n_bodies, 3)
-    R_MB: np.ndarray  # (n_bodies, 3, 3) body in the joint frame on the child
-    p_MB: np.ndarray  # (n_bodies, 3)
-    p_BM: np.ndarray  # (n_bodies, 3) origin of the joint frame on the child, in the child
-    plain_parent: np.ndarray  # (n_bodies,) 1 where R_PF is the identity
-    plain_child: np.ndarray  # (n_bodies,) 1 where R_MB is the identity
-    mass: np.ndarray  # (n_bodies,)
-    com_B: np.ndarray  # (n_bodies, 3)
-    inertia_B: np.ndarray  # (n_bodies, 6) xx yy zz xy xz yz about the centre of mass
-    first_step: np.ndarray  # (n_bodies + 1,)
+
+class FlatTree(NamedTuple):
+    """Bodies, joints and steps. Tables over bodies have n_bodies rows, ground first.
+
+    The properties are the same columns by name, for use outside the kernels.
+    """
+
+    body: np.ndarray  # (n_bodies, 7) whole numbers
+    value: np.ndarray  # (n_bodies, N_VALUES) SI
+    step: np.ndarray  # (n_steps, 5) whole numbers
     step_axis: np.ndarray  # (n_steps, 3) in the moving frame before the step
-    step_kind: np.ndarray  # (n_steps,) TRANSLATION, ROTATION, or ROTATION_X + axis number for the frame's own axes
-    step_coordinate: np.ndarray  # (n_steps,) column of q, -1 for a constant step
-    step_function: np.ndarray  # (n_steps,)
-    step_slot: np.ndarray  # (n_steps,) 1..3 for rotations of a CustomJoint, negative in a reversed one, else 0 (parity)
-    step_body: np.ndarray  # (n_steps,)
-    joint_first_coordinate: np.ndarray  # (n_bodies,) column of the joint's first coordinate
-    joint_n_coordinates: np.ndarray  # (n_bodies,)
     gravity_G: np.ndarray  # (3,)
     n_coordinates: int
     functions: FlatFunctions
+
+    @property
+    def parent(self) -> np.ndarray:
+        """(n_bodies,) parent[0] = -1"""
+        return self.body[:, PARENT]
+
+    @property
+    def first_step(self) -> np.ndarray:
+        """(n_bodies + 1,) steps of body b are rows first_step[b]:first_step[b + 1]"""
+        return np.append(self.body[:, FIRST_STEP], len(self.step))
+
+    @property
+    def plain_parent(self) -> np.ndarray:
+        """(n_bodies,) 1 where R_PF is the identity"""
+        return self.body[:, PLAIN_PARENT]
+
+    @property
+    def plain_child(self) -> np.ndarray:
+        """(n_bodies,) 1 where R_MB is the identity"""
+        return self.body[:, PLAIN_CHILD]
+
+    @property
+    def R_PF(self) -> np.ndarray:
+        """(n_bodies, 3, 3) joint frame on the parent, in the parent"""
+        return self.value[:, R_PF:P_PF].reshape(-1, 3, 3)
+
+    @property
+    def p_PF(self) -> np.ndarray:
+        """(n_bodies, 3) its origin, m"""
+        return self.value[:, P_PF:R_MB]
+
+    @property
+    def R_MB(self) -> np.ndarray:
+        """(n_bodies, 3, 3) body in the joint frame on the child"""
+        return self.value[:, R_MB:P_MB].reshape(-1, 3, 3)
+
+    @property
+    def p_MB(self) -> np.ndarray:
+        """(n_bodies, 3) its origin, m"""
+        return self.value[:, P_MB:P_BM]
+
+    @property
+    def p_BM(self) -> np.ndarray:
+        """(n_bodies, 3) origin of the joint frame on the child, in the child, m"""
+        return self.value[:, P_BM:MASS]
+
+    @property
+    def mass(self) -> np.ndarray:
+        """(n_bodies,) kg"""
+        return self.value[:, MASS]
+
+    @property
+    def com_B(self) -> np.ndarray:
+        """(n_bodies, 3) m"""
+        return self.value[:, COM:INERTIA]
+
+    @property
+    def inertia_B(self) -> np.ndarray:
+        """(n_bodies, 6) xx yy zz xy xz yz about the centre of mass, kg·m²"""
+        return self.value[:, INERTIA:N_VALUES]
+
+    @property
+    def step_kind(self) -> np.ndarray:
+        """(n_steps,) TRANSLATION, ROTATION, or ROTATION_X + axis number for the frame's own axes"""
+        return self.step[:, KIND]
+
+    @property
+    def step_coordinate(self) -> np.ndarray:
+        """(n_steps,) column of q, -1 for a constant step"""
+        return self.step[:, COORDINATE]
+
+    @property
+    def step_function(self) -> np.ndarray:
+        """(n_steps,) entry of `functions`"""
+        return self.step[:, FUNCTION]
+
+    @property
+    def step_slot(self) -> np.ndarray:
+        """(n_steps,) 1..3 for rotations of a CustomJoint, negative in a reversed one, else 0 (read for parity only)"""
+        return self.step[:, SLOT]
+
+    @property
+    def step_body(self) -> np.ndarray:
+        """(n_steps,) body that the step moves first"""
+        return self.step[:, BODY]
 
 
 class FlatPaths(NamedTuple):
@@ -228,43 +307,46 @@ def flatten(model: Model) -> FlatModel:
     table = _FunctionTable()
     table.add(Linear())
     parent = np.full(n, -1, dtype=np.int64)
-    R_PF, R_MB = np.tile(np.eye(3), (2, n, 1, 1))
-    p_PF, p_MB, com_B = np.zeros((3, n, 3))
+    R_PF_of, R_MB_of = np.tile(np.eye(3), (2, n, 1, 1))
+    p_PF_of, p_MB_of, com_B = np.zeros((3, n, 3))
     mass, inertia_B = np.zeros(n), np.zeros((n, 6))
     counts, steps = [0], []
     for b, (joint, back) in enumerate(ordered, start=1):
         near, far = (joint.child, joint.parent) if back else (joint.parent, joint.child)
         parent[b] = index[near.body]
-        R_PF[b], p_PF[b] = placement(near)
-        R_MB[b], p_MB[b] = inverse_placement(*placement(far))
+        R_PF_of[b], p_PF_of[b] = placement(near)
+        R_MB_of[b], p_MB_of[b] = inverse_placement(*placement(far))
         body = model.body(far.body)
         mass[b], com_B[b], inertia_B[b] = body.mass, body.mass_center_B, body.inertia
         own = _steps(joint, back)
         counts.append(len(own))
         steps += [(b, *step) for step in own]
+    first_step = _starts(counts)
+    plain = [np.array([int((R == np.eye(3)).all()) for R in frames]) for frames in (R_PF_of, R_MB_of)]
+    p_BM_of = np.array([-R.T @ p for R, p in zip(R_MB_of, p_MB_of)])
+    own = [joint.coordinates for joint, _ in ordered]
     tree = FlatTree(
-        parent=parent,
-        R_PF=R_PF,
-        p_PF=p_PF,
-        R_MB=R_MB,
-        p_MB=p_MB,
-        p_BM=np.array([-R.T @ p for R, p in zip(R_MB, p_MB)]),
-        plain_parent=np.array([int((R == np.eye(3)).all()) for R in R_PF], dtype=np.int64),
-        plain_child=np.array([int((R == np.eye(3)).all()) for R in R_MB], dtype=np.int64),
-        mass=mass,
-        com_B=com_B,
-        inertia_B=inertia_B,
-        first_step=_starts(counts),
-        step_axis=np.array([s[1] for s in steps]).reshape(-1, 3),
-        step_kind=np.array([_step_kind(s[1], s[2]) for s in steps], dtype=np.int64),
-        step_coordinate=np.array([-1 if s[3] is None else row[s[3]] for s in steps], dtype=np.int64),
-        step_function=np.array([table.add(s[4]) for s in steps], dtype=np.int64),
-        step_slot=np.array([s[5] for s in steps], dtype=np.int64),
-        step_body=np.array([s[0] for s in steps], dtype=np.int64),
-        joint_first_coordinate=np.array(
-            [0] + [row[j.coordinates[0].name] if j.coordinates else 0 for j, _ in ordered], dtype=np.int64
+        body=np.column_stack(
+            [
+                parent,
+                first_step[:-1],
+                first_step[1:],
+                *plain,
+                [0, *(row[c[0].name] if c else 0 for c in own)],
+                [0, *(len(c) for c in own)],
+            ]
+        ).astype(np.int64),
+        value=np.column_stack(
+            [R_PF_of.reshape(n, 9), p_PF_of, R_MB_of.reshape(n, 9), p_MB_of, p_BM_of, mass, com_B, inertia_B]
         ),
-        joint_n_coordinates=np.array([0] + [len(j.coordinates) for j, _ in ordered], dtype=np.int64),
+        step=np.array(
+            [
+                [_step_kind(axis, turn), -1 if name is None else row[name], table.add(function), slot, b]
+                for b, axis, turn, name, function, slot in steps
+            ],
+            dtype=np.int64,
+        ).reshape(-1, 5),
+        step_axis=np.array([s[1] for s in steps], dtype=float).reshape(-1, 3),
         gravity_G=np.array(model.gravity_G, dtype=float),
         n_coordinates=len(row),
         functions=table.flat(),
