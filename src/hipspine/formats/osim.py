@@ -265,6 +265,8 @@ def _joint(element: Element, frames: FrameBook) -> rec.Joint:
     path = f"/jointset/{name_of(element)}"
     parent = frames.of_socket(element, "parent_frame", path)
     child = frames.of_socket(element, "child_frame", path)
+    if flag(element, "reverse", False):  # of versions between 3.3 and 4.0
+        parent, child = child, parent
     coordinates = element.find("coordinates")
     return _with_motion(element, parent, child, list(coordinates) if coordinates is not None else [])
 
@@ -435,6 +437,11 @@ def _check_references(model: rec.Model, root: Element) -> None:
     for owner in (*model.muscles, *(f for f in model.passive_forces if isinstance(f, rec.PathSpring | rec.Ligament))):
         for wrap in owner.path.wraps:
             require(wrap.wrap_object, wraps, "wrap object", f"{owner.name}'s path")
+            if wraps.count(wrap.wrap_object) > 1:
+                raise FileFormatError(
+                    f"{file}: {owner.name}'s path wraps over '{wrap.wrap_object}', a name that "
+                    f"{wraps.count(wrap.wrap_object)} wrap objects have. Rename one of them."
+                )
         for point in owner.path.points:
             for name in (point.condition_coordinate, *point.moving_coordinates):
                 if name:
