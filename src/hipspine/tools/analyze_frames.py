@@ -2,8 +2,8 @@
 
 As OpenSim 4.6: a coordinate that the motion lacks is 0; in a model with constraints (couplers, locked or prescribed
 coordinates) every pose is assembled, so that clamped coordinates return into their range, locked and prescribed ones
-take their value and dependent ones follow their couplers, while the speeds stay as they were; the constraints act on the
-accelerations.
+take their value and dependent ones follow their couplers, while the speeds stay as they were; the constraints
+act on the accelerations.
 """
 
 from __future__ import annotations

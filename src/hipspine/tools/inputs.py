@@ -47,8 +47,8 @@ class CoordinateColumns:
 def coordinate_columns(model: Model, table: Table, quantity: str = "value") -> CoordinateColumns:
     """Columns of the model's coordinates in a motion or states file.
 
-    A column is named as the coordinate, or by its path as OpenSim 4 names states (`/jointset/hip_r/hip_flexion_r/value`,
-    `hip_r/hip_flexion_r/speed`); with `quantity` "speed" also `hip_flexion_r_u`. Columns of rotational coordinates come
+    A column is named as the coordinate, or by its path as OpenSim 4 names states
+    (`/jointset/hip_r/hip_flexion_r/value`); with `quantity` "speed" also `hip_flexion_r_u`. Columns of rotational coordinates come
     in degrees where the header says so; coupled coordinates are always in radians.
 
     Raises

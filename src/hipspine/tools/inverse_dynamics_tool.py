@@ -1,7 +1,7 @@
 """This file answers: what does InverseDynamicsTool compute and write for one set-up file?
 
-As OpenSim 4.6: accelerations are two derivatives of one spline per coordinate, a coordinate that the motion lacks stands
-at its default, forces of constraints are not known, columns follow the multibody tree.
+As OpenSim 4.6: accelerations are two derivatives of one spline per coordinate, a coordinate that the motion lacks
+stands at its default, forces of constraints are not known, columns follow the multibody tree.
 """
 
 from __future__ import annotations
@@ -231,6 +231,6 @@ def outside_record(motion: PreparedMotion) -> list[str]:
         return []
     times = ", ".join(f"{t:.4g}" for t in motion.time[~motion.measured][:5])
     return [
-        f"{int((~motion.measured).sum())} row(s) lie outside the recorded motion ({times} s): they rest on the filter's "
-        "padding, as in OpenSim."
+        f"{int((~motion.measured).sum())} row(s) lie outside the recorded motion ({times} s): they rest on "
+        "the filter's padding, as in OpenSim."
     ]

@@ -60,8 +60,8 @@ def prepare_reactions(problem: AnalyzeProblem, analysis: JointReaction, forces: 
         if analysis.forces_file is None:
             raise UnsupportedFeature(
                 f"{setup.path.name}: analysis '{analysis.name}' names no forces_file. OpenSim would then take muscle "
-                "forces from the activations and fibre lengths that the model holds as defaults. Name the _force.sto of "
-                "a static optimisation there."
+                "forces from the activations and fibre lengths that the model holds as defaults. Name the _force.sto "
+                "of a static optimisation there."
             )
         forces = read_table(analysis.forces_file)
     actuators = (*model.muscles, *model.actuators)
@@ -69,7 +69,8 @@ def prepare_reactions(problem: AnalyzeProblem, analysis: JointReaction, forces: 
     if lacking:
         raise UnknownName(
             f"{analysis.forces_file.name if analysis.forces_file else forces.name} has no column for {len(lacking)} of "
-            f"the model's {len(actuators)} actuators (first: '{lacking[0]}'{nearest_names(lacking[0], forces.labels)}). "
+            f"the model's {len(actuators)} actuators (first: '{lacking[0]}'"
+            f"{nearest_names(lacking[0], forces.labels)}). "
             "Run static optimisation with the same model and force sets, or name the same force sets here."
         )
     columns = tuple(forces.index(one.name) if one.applies_force else -1 for one in actuators)
@@ -164,8 +165,8 @@ def force_field(task: ReactionTask, frames: Frames) -> JointForceField:
     )
     if not solved.all():
         raise DataError(
-            f"At {frames.time[np.argmin(solved)]:.6g} s the bodies beyond some joint have no mass, so forces cannot tell "
-            "their acceleration. Give them mass, or lock that coordinate."
+            f"At {frames.time[np.argmin(solved)]:.6g} s the bodies beyond some joint have no mass, so forces cannot "
+            "tell their acceleration. Give them mass, or lock that coordinate."
         )
     return JointForceField(flat, across, R_GB.reshape(n, n_bodies, 3, 3), p_GB, solved)
 

@@ -1,7 +1,7 @@
 """This file answers: what does the MuscleAnalysis analysis compute and write?
 
-Lengths and moment arms are OpenSim's own. Fibre and tendon are those in equilibrium at the activation that the model file
-gives as default; where a set-up does not ask for equilibrium OpenSim would evaluate all fibres at the default length of
+Lengths and moment arms are OpenSim's own. Fibre and tendon are those in equilibrium at the activation that the model
+file gives as default; where a set-up does not ask for equilibrium OpenSim would evaluate all fibres at the default length of
 the model file, whatever the pose (docs/tools.md).
 """
 
@@ -12,15 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from hipspine.errors import UnknownName, nearest_names
-from hipspine.formats import opensim_xml as xml
 from hipspine.formats.analyze_setup import MuscleAnalysis
 from hipspine.mechanics.muscle_force import MuscleState, muscle_state
 from hipspine.mechanics.muscle_paths import MusclePaths, muscle_paths
 from hipspine.mechanics.speeds import speed_forces_from_rate_forces
 from hipspine.tools.analyze_frames import AnalyzeProblem, Frames
+from hipspine.tools.muscle_defaults import default_activations
 from hipspine.tools.result_files import MUSCLES_NOTE, ResultFile, TableFile, table_of
-
-DEFAULT_ACTIVATION = 0.05  # OpenSim 4.6, all muscles with activation dynamics
 
 
 @dataclass(frozen=True)
@@ -37,9 +35,8 @@ class MuscleTask:
 
 @dataclass(frozen=True)
 class MuscleResults:
-    """What the analysis found. arms (n_frames, n_muscles, n_coordinates) hold the part that comes through couplers; None
-    where moments are not asked for; only the columns of the coordinates asked for are filled. `state` is None where the
-    muscles cannot be brought to a state."""
+    """What the analysis found. arms (n_frames, n_muscles, n_coordinates) hold the part that comes through couplers;
+    None where moments are not asked for."""
 
     frames: Frames
     paths: MusclePaths
@@ -77,7 +74,7 @@ def prepare_muscles(problem: AnalyzeProblem, analysis: MuscleAnalysis) -> Muscle
             "Fibre lengths, velocities, forces and powers are those in equilibrium with the tendon: without "
             "solve_for_equilibrium_for_auxiliary_states OpenSim would take every fibre at the model's default length."
         )
-    activation = default_activations(problem)
+    activation = default_activations(problem.model, (problem.setup.model_file, *problem.setup.force_set_files))
     return MuscleTask(problem, analysis, tuple(muscles), tuple(coordinates), activation, tuple(warnings))
 
 
@@ -86,19 +83,6 @@ def _chosen(asked: tuple[str, ...], known: list[str]) -> tuple[list[int], list[s
     if len(asked) == 1 and asked[0].lower() == "all":
         return list(range(len(known))), []
     return [known.index(one) for one in asked if one in known], [one for one in asked if one not in known]
-
-
-def default_activations(problem: AnalyzeProblem) -> np.ndarray:
-    """Activation that the model's files give every muscle as default, (n_muscles,)."""
-    stated: dict[str, float] = {}
-    for path in (problem.setup.model_file, *problem.setup.force_set_files):
-        root = xml.apply_defaults(xml.read_document(path, oldest=xml.OLDEST_SETUP)).root
-        forces = root if root.tag == "ForceSet" else root.find("ForceSet")
-        for one in xml.objects(forces):
-            if one.find("default_activation") is not None:
-                stated[xml.name_of(one)] = xml.number(one, "default_activation")
-    wanted = [stated.get(muscle.name, DEFAULT_ACTIVATION) for muscle in problem.model.muscles]
-    return np.clip(np.array(wanted, dtype=float), 0.0, 1.0)
 
 
 def solve_muscles(task: MuscleTask, frames: Frames) -> MuscleResults:

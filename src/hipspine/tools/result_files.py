@@ -1,7 +1,7 @@
 """This file answers: what does each result file of OpenSim's tools look like, to the letter?
 
-Names, headers, order of columns and the form of numbers are OpenSim 4.6's: a tab between cells, each number right-aligned
-in a cell of eight more characters than it has digits after the point.
+Names, headers, order of columns and the form of numbers are OpenSim 4.6's: a tab between cells, each number
+right-aligned in a cell of eight more characters than it has digits after the point.
 """
 
 from __future__ import annotations
@@ -132,9 +132,8 @@ def scale_set(factors: Sequence[tuple[str, Sequence[float]]]) -> str:
     """Scale factors of every body as the XML file of a ScaleSet."""
     parts = [_document("ScaleSet", "ScaleSet")]
     for body, along in factors:
-        x, y, z = (float(one) for one in along)
         parts.append(
-            f"\t\t\t<Scale>\n\t\t\t\t<scales> {x!r} {y!r} {z!r}</scales>\n"
+            f"\t\t\t<Scale>\n\t\t\t\t<scales> {' '.join(_short(one) for one in along)}</scales>\n"
             f"\t\t\t\t<segment>{escape(body)}</segment>\n\t\t\t\t<apply>true</apply>\n\t\t\t</Scale>\n"
         )
     parts.append(_end("ScaleSet"))
@@ -151,11 +150,17 @@ def marker_set(model: Model) -> str:
         parts.append(
             f"\t\t\t<Marker name={quoteattr(marker.name)}>\n"
             f"\t\t\t\t<socket_parent_frame>{escape(owner)}</socket_parent_frame>\n"
-            f"\t\t\t\t<location>{x!r} {y!r} {z!r}</location>\n"
+            f"\t\t\t\t<location>{_short(x)} {_short(y)} {_short(z)}</location>\n"
             f"\t\t\t\t<fixed>{'true' if marker.fixed else 'false'}</fixed>\n\t\t\t</Marker>\n"
         )
     parts.append(_end("MarkerSet"))
     return "".join(parts)
+
+
+def _short(number: float) -> str:
+    """The fewest digits that give the same number back."""
+    brief = f"{number:g}"
+    return brief if float(brief) == number else repr(float(number))
 
 
 def _document(tag: str, name: str) -> str:

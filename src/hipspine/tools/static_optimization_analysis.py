@@ -1,7 +1,7 @@
 """This file answers: what does the StaticOptimization analysis compute and write?
 
-The exact optimum of OpenSim's own problem (docs/tools.md): its activations are met to rounding where OpenSim's optimiser
-stops up to 0.007 away.
+The exact optimum of OpenSim's own problem (docs/tools.md): its activations are met to rounding where OpenSim's
+optimiser stops up to 0.007 away.
 """
 
 from __future__ import annotations
