@@ -48,8 +48,8 @@ def coordinate_columns(model: Model, table: Table, quantity: str = "value") -> C
     """Columns of the model's coordinates in a motion or states file.
 
     A column is named as the coordinate, or by its path as OpenSim 4 names states
-    (`/jointset/hip_r/hip_flexion_r/value`); with `quantity` "speed" also `hip_flexion_r_u`. Columns of rotational coordinates come
-    in degrees where the header says so; coupled coordinates are always in radians.
+    (`/jointset/hip_r/hip_flexion_r/value`); with `quantity` "speed" also `hip_flexion_r_u`. Columns of
+    rotational coordinates come in degrees where the header says so; coupled coordinates are always in radians.
 
     Raises
     ------

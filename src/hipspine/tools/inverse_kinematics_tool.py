@@ -67,8 +67,8 @@ def load_inverse_kinematics(setup: IKSetup) -> PoseProblem:
     at_origin = (markers.position_G == 0.0).all(axis=2)
     for m in np.flatnonzero(at_origin.any(axis=0)):
         warnings.append(
-            f"Marker '{markers.names[m]}' stands at 0 0 0 in {int(at_origin[:, m].sum())} frame(s), taken as a position "
-            "as in OpenSim; blank the cells where it was not seen."
+            f"Marker '{markers.names[m]}' stands at 0 0 0 in {int(at_origin[:, m].sum())} frame(s), taken as "
+            "a position as in OpenSim; blank the cells where it was not seen."
         )
     table = read_table(setup.coordinate_file) if setup.coordinate_file is not None else None
     tasks = coordinate_tasks(model, setup.tasks, table, markers.time)

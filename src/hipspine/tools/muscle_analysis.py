@@ -1,8 +1,8 @@
 """This file answers: what does the MuscleAnalysis analysis compute and write?
 
 Lengths and moment arms are OpenSim's own. Fibre and tendon are those in equilibrium at the activation that the model
-file gives as default; where a set-up does not ask for equilibrium OpenSim would evaluate all fibres at the default length of
-the model file, whatever the pose (docs/tools.md).
+file gives as default; where a set-up does not ask for equilibrium OpenSim would evaluate all fibres at the
+default length of the model file, whatever the pose (docs/tools.md).
 """
 
 from __future__ import annotations
