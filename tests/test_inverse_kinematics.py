@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from hipspine.errors import DataError, ModelError, UnknownName, UnsupportedFeature
 from hipspine.formats.ik_setup import read_ik_setup
 from hipspine.formats.osim import read_model
-from hipspine.formats.trc import read_trc
+from hipspine.formats.trc import read_trc, write_trc
 from hipspine.mechanics.couplers import assemble, flatten_couplers
 from hipspine.mechanics.inverse_kinematics import (
     CoordinateTask,
@@ -622,3 +622,63 @@ def test_bad_input_is_refused_with_a_reason():
         )
     with pytest.raises(UnsupportedFeature, match="PointConstraint"):
         inverse_kinematics(replace(model, unsupported_constraints=("PointConstraint 'p'",)), markers)
+
+
+# ---- beside OpenSim -------------------------------------------------------------------------------------------------
+
+OPENSIM_SCRIPT = """
+import json, sys
+import opensim
+opensim.Logger.setLevelString("Off")
+model = opensim.Model(sys.argv[1])
+for name, body, x in json.loads(sys.argv[3]):
+    model.addMarker(opensim.Marker(name, model.getBodySet().get(body), opensim.Vec3(*x)))
+model.finalizeConnections()
+weights = opensim.SetMarkerWeights()
+for name, _, _ in json.loads(sys.argv[3]):
+    weights.cloneAndAppend(opensim.MarkerWeight(name, 1.0))
+seen = opensim.MarkersReference()
+seen.initializeFromMarkersFile(sys.argv[2], weights)
+answers = []
+for weight in (0.05, 20.0, float("inf")):
+    state = model.initSystem()
+    state.setTime(0.01)
+    solver = opensim.InverseKinematicsSolver(model, seen, opensim.SimTKArrayCoordinateReference(), weight)
+    solver.setAccuracy(1e-10)
+    solver.assemble(state)
+    solver.track(state)
+    coordinates = [model.getCoordinateSet().get(i) for i in range(model.getNumCoordinates())]
+    answers.append({one.getName(): one.getValue(state) for one in coordinates})
+print(json.dumps(answers))
+"""
+
+
+@pytest.mark.peer
+def test_couplers_weigh_as_in_opensims_solver(shared, tmp_path):
+    """OpenSim's solver class takes a finite constraint weight as a penalty (its tool ignores the weight)."""
+    import json
+    import subprocess
+    import sys
+
+    pytest.importorskip("opensim")
+    file = shared / "opensim/features/coupler_linear.osim"
+    model = read_model(file)
+    rng = np.random.default_rng(1)
+    placed = [(f"{b.name}_{k}", b.name, rng.normal(0, 0.1, 3).tolist()) for b in model.bodies for k in range(3)]
+    model = replace(model, markers=tuple(Marker(name, Frame(body), tuple(x)) for name, body, x in placed))
+    q = assemble(flatten_couplers(model), np.tile([[0.2], [0.3], [0.4]], (1, len(model.coordinates))))
+    where = positions(model, q)
+    markers = recording(model, np.array([0.0, 0.01, 0.02]), where + rng.normal(0, 0.03, where.shape))
+    write_trc(tmp_path / "seen.trc", replace(markers, rate=100.0))
+    markers = read_trc(tmp_path / "seen.trc").markers
+    text = subprocess.run(
+        [sys.executable, "-c", OPENSIM_SCRIPT, str(file), str(tmp_path / "seen.trc"), json.dumps(placed)],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    for weight, theirs in zip((0.05, 20.0, np.inf), json.loads(text.splitlines()[-1])):
+        found = inverse_kinematics(model, markers, constraint_weight=weight)
+        expected = [theirs[name] for name in found.coordinates]
+        # OpenSim's optimiser at accuracy 1e-10 stops within about 1e-8; the coupler's gap is 5e-3 at weight 0.05.
+        assert_allclose(found.q[1], expected, rtol=0, atol=1e-6)
