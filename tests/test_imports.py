@@ -15,7 +15,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "hipspine"
 # Each module may import its own package and whatever stands in a line above its own. `__init__` is the front door.
 ORDER = [
     {"errors"},
-    {"units", "jit", "spatial", "provenance", "output_folder"},
+    {"units", "jit", "spatial", "provenance", "output_folder", "dataframes"},
     {"model", "motion", "evidence"},
     {"formats", "imaging", "mechanics"},
     {"attribution"},

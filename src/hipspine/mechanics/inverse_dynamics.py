@@ -8,6 +8,7 @@ custom joints take a simpler one, reproduced on request (docs/theory/inverse_dyn
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -254,6 +255,12 @@ class JointForces:
     coordinates: tuple[str, ...]
     tau: np.ndarray
     joint_force_G: np.ndarray
+
+    def to_dataframe(self, time: np.ndarray | None = None) -> Any:
+        """Generalised forces (N·m or N) for pandas, which must be installed; `time` (n_frames,) s becomes a column."""
+        from hipspine.dataframes import dataframe
+
+        return dataframe(self.coordinates, self.tau, time)
 
 
 def inverse_dynamics(

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -114,6 +114,12 @@ class Kinematics:
         squares = np.where(seen, self.marker_errors, 0.0) ** 2
         count = seen.sum(axis=1)
         return np.sqrt(np.divide(squares.sum(axis=1), count, out=np.full(len(count), np.nan), where=count > 0))
+
+    def to_dataframe(self) -> Any:
+        """Time (s) and coordinates (rad or m) for pandas, which must be installed."""
+        from hipspine.dataframes import dataframe
+
+        return dataframe(self.coordinates, self.q, self.time)
 
 
 @dataclass(frozen=True)

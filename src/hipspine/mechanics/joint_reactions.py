@@ -10,6 +10,7 @@ come from forward dynamics, as in OpenSim's JointReaction (docs/theory/joint_rea
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -152,6 +153,14 @@ class Reaction:
     force: np.ndarray
     moment: np.ndarray
     point: np.ndarray
+
+    def to_dataframe(self, time: np.ndarray | None = None) -> Any:
+        """Force (N), moment (N·m) and point (m) for pandas, which must be installed, in columns named as in OpenSim's
+        files; `time` (n_frames,) s becomes a column."""
+        from hipspine.dataframes import dataframe
+
+        names = [f"{self.label}_{letter}{axis}" for letter in "fmp" for axis in "xyz"]
+        return dataframe(names, np.hstack([self.force, self.moment, self.point]), time)
 
 
 def joint_reaction(

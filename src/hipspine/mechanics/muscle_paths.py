@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -390,6 +390,12 @@ class MusclePaths:
         full = np.zeros((len(self.length), len(self.muscles), len(self.coordinates)))
         full[:, self.arm_muscle, self.arm_coordinate] = self.arms
         return full
+
+    def to_dataframe(self, time: np.ndarray | None = None) -> Any:
+        """Muscle lengths (m) for pandas, which must be installed; `time` (n_frames,) s becomes a column."""
+        from hipspine.dataframes import dataframe
+
+        return dataframe(self.muscles, self.length, time)
 
 
 def muscle_paths(model: Model, q: np.ndarray, flat: FlatModel | None = None, parity: bool = False) -> MusclePaths:

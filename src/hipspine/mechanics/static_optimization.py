@@ -9,6 +9,7 @@ in accelerations, which has the same optimum and a dense matrix.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -154,6 +155,15 @@ class StaticOptimum:
     @property
     def status(self) -> tuple[Status, ...]:
         return self.solution.status
+
+    def to_dataframe(self, quantity: str = "activation", time: np.ndarray | None = None) -> Any:
+        """Activations, or with quantity "force" forces (N or N·m), for pandas, which must be installed; `time`
+        (n_frames,) s becomes a column."""
+        from hipspine.dataframes import dataframe
+
+        if quantity not in ("activation", "force"):
+            raise DataError(f"A static optimum has 'activation' and 'force' as tables, not {quantity!r}.")
+        return dataframe(self.columns, getattr(self, quantity), time)
 
 
 def static_optimization(
