@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hipspine.errors import ModelError, UnsupportedFeature, nearest_names
-from hipspine.model.functions import Constant, Function, Linear, negated
+from hipspine.model.functions import Constant, Function, Linear, evaluate, innermost, negated
 from hipspine.model.records import GROUND, Frame, Joint, Model, Path
 from hipspine.spatial import inverse_placement, rotation_xyz
 
@@ -276,7 +276,7 @@ def _steps(joint: Joint, backwards: bool) -> list[tuple[np.ndarray, int, str | N
         chain.reverse()
     steps = []
     for axis, is_rotation, slot in chain:
-        if axis.coordinate is None and isinstance(axis.function, Constant) and axis.function.amount == 0.0:
+        if _stands_still(axis.function):
             continue
         direction = np.array(axis.axis, dtype=float)
         length = np.linalg.norm(direction)
@@ -286,6 +286,12 @@ def _steps(joint: Joint, backwards: bool) -> list[tuple[np.ndarray, int, str | N
         slot_used = (-slot if backwards else slot) if joint.kind == "CustomJoint" else 0  # read by the parity bias only
         steps.append((direction / length, is_rotation, axis.coordinate, function, slot_used))
     return steps
+
+
+def _stands_still(function: Function) -> bool:
+    """True for the constant zero, scaled or not (a scaled model keeps its unscaled function inside a multiplier)."""
+    core = innermost(function)
+    return isinstance(core, Constant) and (core.amount == 0.0 or evaluate(function, 0.0) == 0.0)
 
 
 def _step_kind(axis: np.ndarray, is_rotation: int) -> int:
