@@ -72,7 +72,8 @@ def load_inverse_kinematics(setup: IKSetup) -> PoseProblem:
         )
     table = read_table(setup.coordinate_file) if setup.coordinate_file is not None else None
     tasks = coordinate_tasks(model, setup.tasks, table, markers.time)
-    search = prepare_search(model, markers.names, marker_weights(setup.tasks), tasks, setup.constraint_weight)
+    # OpenSim 4.6 keeps couplers exact whatever the constraint_weight of the set-up says (docs/theory/couplers.md).
+    search = prepare_search(model, markers.names, marker_weights(setup.tasks), tasks)
     return PoseProblem(setup, model, markers, search, tuple(warnings))
 
 
