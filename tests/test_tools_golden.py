@@ -1,4 +1,4 @@
-"""The tools give OpenSim 4.6's numbers, in OpenSim's files: on our own models everywhere, on public ones beside ../shared.
+"""The tools give OpenSim 4.6's numbers, in OpenSim's files: on our own models, and on public ones beside ../shared.
 
 A difference is told per column, relative to that column's own peak; `floor` is the least peak that counts.
 """
@@ -82,8 +82,8 @@ def test_inverse_dynamics_of_our_own_models(folders, golden, case):
 
 @pytest.mark.parametrize(("case", "tolerance"), [("leg_trunk", 1e-4), ("every_joint", 1e-9)])
 def test_static_optimisation_of_our_own_models(folders, golden, case, tolerance):
-    """Coupled kneecap, a stop that is passed, motors on ball joints. OpenSim's optimiser stops near the optimum (leg_trunk
-    has bounds that bind; every_joint has none, so even it is exact there)."""
+    """Coupled kneecap, a stop that is passed, motors on ball joints. OpenSim's optimiser stops near the optimum
+    (leg_trunk has bounds that bind; every_joint has none, so even it is exact there)."""
     outcome = run_tool(read_setup(folders[case] / "setup_so.xml"))
     activation, force, _ = outcome.files
     assert max(own_departures(golden, case, activation).values()) < tolerance
@@ -109,7 +109,9 @@ def test_opensim_gives_a_reversed_joint_what_its_neighbour_bears(folders, golden
     data = golden[f"{key}/data"]
 
     def columns(joint):
-        return data[:, [labels.index(f"{joint}_on_h_pin_in_h_pin_{kind}") for kind in ("fx", "fy", "fz", "mx", "my", "mz")]]
+        return data[
+            :, [labels.index(f"{joint}_on_h_pin_in_h_pin_{kind}") for kind in ("fx", "fy", "fz", "mx", "my", "mz")]
+        ]
 
     np.testing.assert_array_equal(columns("joint_reversed"), columns("joint_h_pin"))
     (file,) = run_tool(read_setup(folders["every_joint"] / "setup_jr.xml")).files
@@ -260,8 +262,8 @@ def test_the_steps_of_an_analysis_are_counted_in_the_padded_record(public):
 
 @pytest.mark.parametrize("case", ["gait2392", "gait2354"])
 def test_scaling(public, shared, case):
-    """Masses, inertias, body scale, fibre and tendon lengths; OpenSim's own static pose is rough, so markers are compared
-    with the exact pose elsewhere (tests/test_scaling.py)."""
+    """Masses, inertias, body scale, fibre and tendon lengths; OpenSim's own static pose is rough, so markers are
+    compared with the exact pose elsewhere (tests/test_scaling.py)."""
     place, _ = public(case)
     outcome = run_scaling(read_setup(place / "subject01_Setup_Scale.xml"))
     model = next(file.model for file in outcome.files if file.name == "subject01_simbody.osim")
@@ -285,8 +287,8 @@ def test_scaling(public, shared, case):
 
 @pytest.mark.parametrize("case", PUBLIC)
 def test_end_to_end(public, tmp_path, case):
-    """Our own poses and muscle forces through to joint reactions, by files, as a person runs it: within 25 N of OpenSim's,
-    which come from its own rougher poses and forces."""
+    """Our own poses and muscle forces through to joint reactions, by files, as a person runs it: within 25 N of
+    OpenSim's, which come from its own rougher poses and forces."""
     place, results = public(case)
     work = tmp_path / case
     shutil.copytree(place, work)

@@ -1,6 +1,6 @@
-"""Set-ups on our own models, for the tools: written into a folder by the tests and by the recipe of their golden numbers.
+"""Set-ups on our own models, for the tools: written into a folder by the tests and the recipe of their golden numbers.
 
-`write_case("leg_trunk", folder)` has a coupled kneecap, muscles of two kinds, a stop that is passed, and measured forces;
+`write_case("leg_trunk", folder)` has a coupled kneecap, muscles of two kinds, a stop that is passed, measured forces;
 `write_case("every_joint", folder)` has joints of all types, among them ball and free ones, whose speeds are no rates.
 """
 
@@ -88,11 +88,12 @@ def write_case(case: str, folder: Path) -> Path:
 
 def analyses() -> dict[str, str]:
     """The analyses of a case, by the name of their tool."""
-    frame = "<joint_names>ALL</joint_names><apply_on_bodies>child</apply_on_bodies><express_in_frame>child</express_in_frame>"
+    frame = "<joint_names>ALL</joint_names><express_in_frame>child</express_in_frame>"
     forces = "<forces_file>so_StaticOptimization_force.sto</forces_file>"
     return {
         "so": '<StaticOptimization name="StaticOptimization"><optimizer_convergence_criterion>1e-6'
-        "</optimizer_convergence_criterion><optimizer_max_iterations>2000</optimizer_max_iterations></StaticOptimization>",
+        "</optimizer_convergence_criterion><optimizer_max_iterations>2000</optimizer_max_iterations>"
+        "</StaticOptimization>",
         "jr": f'<JointReaction name="JointReaction">{forces}{frame}</JointReaction>',
         "ma": '<MuscleAnalysis name="MuscleAnalysis"><step_interval>4</step_interval></MuscleAnalysis>',
     }

@@ -4,8 +4,8 @@ OpenSim 4.6 (`opensim` on PyPI, version 4.6-2026-06-22-85aaf64), run once, one t
 
     python -m tests.golden.recipes.tools
 
-Keys are `<case>/<file>/head` (text up to the column names), `/time` and `/data`. No licence beyond the project's own: the
-models and motions are ours.
+Keys are `<case>/<file>/head` (text up to the column names), `/time` and `/data`. No licence beyond the project's own:
+the models and motions are ours.
 """
 
 from __future__ import annotations
