@@ -22,6 +22,7 @@ ORDER = [
     {"clinic"},
     {"example"},
     {"pipeline"},
+    {"warm_kernels"},
     {"tools"},
     {"report", "store"},
     {"cli", "web"},

@@ -66,6 +66,9 @@ def stages() -> Iterator[Callable[[str], None]]:
 
     if first_run():
         typer.echo("First run on this machine: compiling once, at most a minute. Later runs start at once.", err=True)
+        from hipspine.warm_kernels import warm_all
+
+        warm_all()
     if not sys.stderr.isatty():
         yield lambda stage: None
         return
