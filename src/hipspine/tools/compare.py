@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -159,12 +160,8 @@ def compare_setup(setup: str | Path) -> Comparison:
                 if found is None:
                     if not peer.problem and isinstance(one, TableFile | ModelFile):
                         notes.append(f"{one.name}: OpenSim writes no such file.")
-                elif isinstance(one, TableFile):
-                    files.append(_compare_quietly(one.name, lambda one=one, found=found: compare_tables(  # type: ignore[misc]
-                        one.name, _as_written(one), read_table(found), outcome.model)))  # fmt: skip
-                elif isinstance(one, ModelFile):
-                    files.append(_compare_quietly(one.name, lambda one=one, found=found: compare_models(  # type: ignore[misc]
-                        one.name, one.model, read_model(found))))  # fmt: skip
+                elif isinstance(one, TableFile | ModelFile):
+                    files.append(_difference(one, found, outcome.model))
             ours = {Path(one.name.replace("\\", "/")).name for one in outcome.files}
             extra = [
                 name for name, path in theirs.items() if path.suffix in {".sto", ".mot", ".osim"} and name not in ours
@@ -221,13 +218,13 @@ def _load_analyses(setup: AnalyzeSetup) -> Callable[[], Any]:
             continue
         if isinstance(analysis, StaticOptimization):
             optimization = prepare_optimization(problem, analysis)
-            works.append((analysis, lambda frames, task=optimization: solve_optimization(task, frames)))
+            works.append((analysis, partial(solve_optimization, optimization)))
         elif isinstance(analysis, JointReaction):
             reactions = prepare_reactions(problem, analysis)
-            works.append((analysis, lambda frames, task=reactions: solve_reactions(task, frames)))
+            works.append((analysis, partial(solve_reactions, reactions)))
         elif isinstance(analysis, MuscleAnalysis):
             muscles = prepare_muscles(problem, analysis)
-            works.append((analysis, lambda frames, task=muscles: solve_muscles(task, frames)))
+            works.append((analysis, partial(solve_muscles, muscles)))
 
     def compute() -> list[tuple[Any, Any]]:
         frames = analyze_frames(problem)
@@ -293,12 +290,14 @@ def model_numbers(model: Model) -> dict[str, tuple[float, str]]:
             f"inertia {axes} of {body.name}": (one, "kg·m²")
             for axes, one in zip(("xx", "yy", "zz", "xy", "xz", "yz"), body.inertia, strict=True)
         }
-        found |= {f"mass centre {a} of {body.name}": (one, "m") for a, one in zip("xyz", body.mass_center, strict=True)}
+        found |= {
+            f"mass centre {a} of {body.name}": (one, "m") for a, one in zip("xyz", body.mass_center_B, strict=True)
+        }
     for joint in model.joints:
         for side, frame in (("parent", joint.parent), ("child", joint.child)):
             found |= {
                 f"{joint.name} {axis} on its {side}": (one, "m")
-                for axis, one in zip("xyz", frame.translation, strict=True)
+                for axis, one in zip("xyz", frame.translation_B, strict=True)
             }
     for muscle in model.muscles:
         found[f"optimal fibre length of {muscle.name}"] = (muscle.optimal_fiber_length, "m")
@@ -341,7 +340,8 @@ def unit_of(file: str, label: str, in_degrees: bool, model: Model) -> str:
     if label == "total_squared_error":
         return "m²"
     for word, unit in (
-        ("marker_error", "m"), ("PennationAngularVelocity", "rad/s"), ("PennationAngle", "rad"), ("NormFiberVelocity", ""),
+        ("marker_error", "m"), ("PennationAngularVelocity", "rad/s"), ("PennationAngle", "rad"),
+        ("NormFiberVelocity", ""),
         ("Velocity", "m/s"), ("Power", "W"), ("Force", "N"), ("AlongTendon", "N"), ("Length", "m"),
     ):  # fmt: skip
         if word in label or word in stem:
@@ -374,12 +374,14 @@ def _as_written(file: TableFile) -> Table:
     return Table(table.labels, np.round(table.time, file.digits), table.data, table.in_degrees, table.name)
 
 
-def _compare_quietly(name: str, compare: Callable[[], FileDifference]) -> FileDifference:
-    """A file of OpenSim's that cannot be read is a note, not the end of the comparison."""
+def _difference(own: TableFile | ModelFile, other: Path, model: Model) -> FileDifference:
+    """One result file; a file of OpenSim's that cannot be read is a note, not the end of the comparison."""
     try:
-        return compare()
+        if isinstance(own, ModelFile):
+            return compare_models(own.name, own.model, read_model(other))
+        return compare_tables(own.name, _as_written(own), read_table(other), model)
     except HipspineError as error:
-        return FileDifference(name, 0, (), (f"OpenSim's file cannot be compared: {error}",))
+        return FileDifference(own.name, 0, (), (f"OpenSim's file cannot be compared: {error}",))
 
 
 # ---- how well each program solved its problem ------------------------------------------------------------------------
@@ -450,8 +452,8 @@ def _pose_notes(search: PoseSearch, markers: Markers, found: Kinematics, table: 
     excess = (other[both] / own[both]) - 1.0
     solved = int(found.solved.sum())
     return [
-        f"Objective of inverse kinematics (mean, m²): hipspine {own[both].mean():.9g}, OpenSim {other[both].mean():.9g}; "
-        f"OpenSim's is up to {100 * excess.max():.2g} % above (least {100 * excess.min():.2g} %). "
+        f"Objective of inverse kinematics (mean, m²): hipspine {own[both].mean():.9g}, OpenSim "
+        f"{other[both].mean():.9g}; OpenSim's is {100 * excess.min():.2g} to {100 * excess.max():.2g} % above. "
         f"hipspine solved {solved} of {len(found.time)} frames to the optimum."
     ]
 
@@ -465,9 +467,9 @@ def _optimum_notes(optimum: StaticOptimum, exponent: float, table: Table) -> lis
     own_miss, other_miss = (np.abs(moment_error(optimum, one)).max() for one in (optimum.activation, x))
     solved = sum(one.name == "SOLVED" for one in optimum.status)
     return [
-        f"Cost of static optimisation (mean sum of powers): hipspine {own.mean():.9g}, OpenSim {other.mean():.9g}; OpenSim's "
-        f"is {100 * apart.min():.2g} to {100 * apart.max():.2g} % above. Largest moment not met (N·m or N): hipspine "
-        f"{own_miss:.2g}, OpenSim {other_miss:.2g}; a cost below the optimum comes from moments not met. "
+        f"Cost of static optimisation (mean sum of powers): hipspine {own.mean():.9g}, OpenSim {other.mean():.9g}; "
+        f"OpenSim's is {100 * apart.min():.2g} to {100 * apart.max():.2g} % above. Largest moment not met (N·m or N): "
+        f"hipspine {own_miss:.2g}, OpenSim {other_miss:.2g}; a cost below the optimum comes from moments not met. "
         f"hipspine solved {solved} of {len(own)} frames."
     ]
 

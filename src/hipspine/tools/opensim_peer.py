@@ -86,9 +86,10 @@ class LoadedTool:
 
 
 def load_tool(opensim: Any, setup: Path, results: Path, write: bool = True) -> LoadedTool:
-    """Read a set-up file and its model, and lead every output into `results`; the working directory moves to the set-up.
+    """Read a set-up file and its model, and lead every output into `results`.
 
-    Without `write`, result files are off as far as the tool lets them be: InverseDynamicsTool always writes its one file.
+    The working directory moves to the set-up's folder, from where OpenSim finds its files. Without `write`, result
+    files are off as far as the tool lets them be: InverseDynamicsTool always writes its one file.
     """
     kind = kind_of(setup)
     os.chdir(setup.parent)
