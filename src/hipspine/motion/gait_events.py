@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from hipspine.errors import DataError
+from hipspine.motion.peaks import find_peaks
 from hipspine.motion.plate_hits import LONGEST_GAP, GaitMarkers, PlateHit
 from hipspine.motion.records import Event, EventKind, Markers
 
@@ -54,7 +55,6 @@ def events_from_markers(markers: Markers, feet: GaitMarkers) -> tuple[Event, ...
     DataError
         No foot with heel and toe marker, no pelvis marker, or gaps that leave under two thirds of the frames.
     """
-    from scipy.signal import find_peaks
 
     if not feet.sides or not feet.pelvis:
         raise DataError(
@@ -75,7 +75,7 @@ def events_from_markers(markers: Markers, feet: GaitMarkers) -> tuple[Event, ...
                     f"Marker {name!r} or the pelvis is missing in {100 * (1 - seen.mean()):.0f} % of the frames."
                 )
             filled = np.interp(markers.time, markers.time[seen], ahead[seen])
-            peaks, _ = find_peaks(filled, distance=spacing, prominence=SMALLEST_SWING)
+            peaks = find_peaks(filled, distance=spacing, prominence=SMALLEST_SWING)
             events += [
                 Event(float(markers.time[i]), kind, side, label, f"markers {name} and pelvis") for i in peaks if seen[i]
             ]
