@@ -98,6 +98,14 @@ def test_a_cubic_is_kept_by_a_simm_spline_inside():
     assert_allclose(fn.evaluate(spline, outside, 1), fn.evaluate(cubic, np.array([X[0], X[-1]]), 1), atol=1e-11)
 
 
+def test_at_a_point_of_a_piecewise_line_the_side_is_the_one_opensims_search_meets_first():
+    """Eight points, so that halving meets the right line at points 1, 2, 4 and 6 and the left one at 3 and 5."""
+    x = tuple(float(k) for k in range(8))
+    line = fn.PiecewiseLinear(x, tuple(k * k / 2 for k in x))  # slopes 0.5, 1.5, 2.5, ...
+    slopes = fn.evaluate(line, np.array(x), 1)
+    assert_allclose(slopes, [0.5, 1.5, 2.5, 2.5, 4.5, 4.5, 6.5, 6.5], rtol=1e-14)
+
+
 def test_one_point_is_a_constant():
     assert (fn.evaluate(fn.SimmSpline((0.2,), (0.7,)), np.array([-1.0, 3.0])) == 0.7).all()
     assert (fn.evaluate(fn.PiecewiseLinear((0.2,), (0.7,)), np.array([-1.0, 3.0])) == 0.7).all()
