@@ -330,7 +330,7 @@ def flatten(model: Model) -> FlatModel:
     first_step = _starts(counts)
     plain = [np.array([int((R == np.eye(3)).all()) for R in frames]) for frames in (R_PF_of, R_MB_of)]
     p_BM_of = np.array([-R.T @ p for R, p in zip(R_MB_of, p_MB_of)])
-    own = [joint.coordinates for joint, _ in ordered]
+    driven_by = [joint.coordinates for joint, _ in ordered]
     tree = FlatTree(
         body=np.column_stack(
             [
@@ -338,8 +338,8 @@ def flatten(model: Model) -> FlatModel:
                 first_step[:-1],
                 first_step[1:],
                 *plain,
-                [0, *(row[c[0].name] if c else 0 for c in own)],
-                [0, *(len(c) for c in own)],
+                np.array([0, *(row[c[0].name] if c else 0 for c in driven_by)]),
+                np.array([0, *(len(c) for c in driven_by)]),
             ]
         ).astype(np.int64),
         value=np.column_stack(
