@@ -22,7 +22,7 @@ from hipspine.motion.gait_cycles import Stride
 from hipspine.pipeline import analyse_trial
 from hipspine.report import clinical_angles as table
 from hipspine.report import page as page_module
-from hipspine.report.charts import MOST_POINTS, Chart, Line, draw, ticks
+from hipspine.report.charts import MOST_POINTS, Bar, Chart, Line, draw, draw_bars, ticks
 from hipspine.report.curves import cycle_curves
 from hipspine.report.joint_loads import joint_loads, side_of
 from hipspine.report.muscle_groups import OTHERS, muscle_groups
@@ -444,6 +444,30 @@ def test_each_page_has_its_panels_in_the_order_of_gait_laboratories(html):
     assert titles[first : first + 16 : 4] == [f"{one} load, whole" for one in ("Lumbosacral", "Hip", "Knee", "Ankle")]
 
 
+def test_panels_show_the_arrays_in_the_unit_they_name(walk, html):
+    """Extremes as a blind reader hears them, against the arrays: per kg, per body weight, percent, degrees."""
+    spans = walk.strides["right"]
+    inside = (walk.motion.time >= spans[0].start) & (walk.motion.time <= spans[-1].end)
+    column = walk.coordinates.index("knee_angle_r")
+    hip = next(one for one in walk.reactions if one.joint == "hip_r")
+    cases = {
+        "Knee flexion": -walk.motion.q[:, column] / DEGREE,
+        "Knee extensor moment": walk.tau[:, column] / walk.mass,
+        "Knee power": walk.tau[:, column] * walk.motion.qd[:, column] / walk.mass,
+        "Vertical ground force": walk.ground.vertical[:, 1] / (9.80665 * walk.mass),
+        "Soleus": 100.0 * walk.optimum.activation[:, walk.optimum.columns.index("soleus_r")],
+        "Hip compression": -hip.force[:, 1] / (9.80665 * walk.mass),
+    }
+    labels = {words_of(one, "title"): one.get("aria-label") for one in drawings(html)}
+    for title, values in cases.items():
+        said = re.search(r"Right: (\S+) to (\S+)\.", labels[title]).groups()
+        low, high = (float(one.replace("−", "-")) for one in said)
+        digits = len(said[1].partition(".")[2])
+        # half a unit of the last digit, and what lies between a frame and a point of the cycle
+        room = 0.51 * 10.0**-digits + 0.02 * np.ptp(values[inside])
+        assert_allclose([low, high], [values[inside].min(), values[inside].max()], atol=room, err_msg=title)
+
+
 def test_sides_differ_by_more_than_colour(html):
     css = html[html.index("<style>") : html.index("</style>")]
     assert re.search(r"\.line\.left \{[^}]*stroke-dasharray", css)
@@ -584,6 +608,17 @@ def test_a_long_recording_keeps_its_peaks_and_holes():
     assert len(heights) <= 1.6 * MOST_POINTS and line.count("M") == 2
     # upward is less in a drawing; 10 and -10 (or -7.5) are the ends of the axis: the peak stands out by itself
     assert sorted(heights)[1] - min(heights) > 20 and max(heights) - sorted(heights)[-2] > 20
+
+
+def test_every_text_of_a_drawing_is_escaped():
+    evil = "<b>&"
+    x = np.linspace(0.0, 1.0, 5)
+    line = Line("left", "mean", x, x)
+    for lines in ((line,), ()):
+        chart = Chart(evil, evil, evil, evil, (0.0, 1.0), (0.0, 1.0), lines, (), (evil, 2.0), evil, False, (evil,))
+        assert "<b>" not in draw(chart) and draw(chart).count("&lt;b&gt;&amp;") >= 5
+    bars = draw_bars(evil, evil, [Bar(evil, "left", 1.0, evil), Bar("none", "right", float("nan"), "no frame")])
+    assert "<b>" not in bars and "nan" not in bars
 
 
 def test_motion_helper_of_the_walker_is_what_the_report_shows(walk):
