@@ -560,6 +560,28 @@ def test_markers_that_are_missing_are_named(walk):
     assert any("No marker moves ankle_angle_l" in words for words in page.sections[0].points)
 
 
+def test_a_joint_that_no_marker_moves_was_never_measured(walk):
+    lumbar = tuple(one.coordinate for one in table.TRUNK)
+    blind = replace(walk, kinematics=replace(walk.kinematics, unobserved=lumbar))
+    summary = load_summary(blind)
+    assert summary.peaks[0].load.joint == "lumbosacral" and summary.peaks[0].trust is Trust.NOT
+    page = loads_page(summary)
+    assert any("No marker moves lumbar_extension" in words for words in page.finding_notes)
+    trunk = [one for one in drawings(render(page)) if words_of(one, "title").startswith("Trunk")]
+    assert [words_of(one, "note") for one in trunk] == ["No marker moves this coordinate."] * 3
+
+
+def test_doubt_about_the_sides_stands_on_the_first_page(walk):
+    """The words are those of the reader of trials: a change there must be noticed here."""
+    from hipspine.formats import axes
+
+    doubt = "Either left and right are exchanged in the names, or worse."
+    assert page_module._SIDES_IN_DOUBT in doubt
+    assert page_module._SIDES_IN_DOUBT in " ".join(Path(axes.__file__).read_text(encoding="utf-8").split())
+    doubtful = replace(walk, provenance=replace(walk.provenance, warnings=(doubt,)))
+    assert doubt in loads_page(load_summary(doubtful)).finding_notes
+
+
 def test_a_walk_on_the_spot_has_no_lengths(walk):
     still = replace(walk.spatiotemporal["right"], stride_length=0.01, step_length=0.0, speed=0.01)
     analysis = replace(walk, spatiotemporal={"left": None, "right": still})

@@ -192,6 +192,11 @@ def _bar_words(peak: Peak) -> str:
     return f"{text(peak.body_weights, 1)} × ({text(peak.newtons, 0, 'N')})"
 
 
+_SIDES_IN_DOUBT = (
+    "left and right are exchanged"  # of the notes that reading a trial leaves, the one that must be seen first
+)
+
+
 def _finding_notes(summary: LoadSummary) -> tuple[str, ...]:
     notes = [
         "A joint bears more than body weight because muscles press its bones together while they move and steady them."
@@ -200,6 +205,9 @@ def _finding_notes(summary: LoadSummary) -> tuple[str, ...]:
     if weak and summary.quality.overall is not Trust.NOT:
         notes.append(f"Do not use: {', '.join(weak)} (see the checks).")
     trunk = [one for one in summary.peaks if one.load.joint == "lumbosacral"]
+    if unseen := summary.analysis.kinematics.unobserved:
+        notes.append(f"No marker moves {', '.join(unseen)}: what is said there rests on the model's default pose.")
+    notes += [one for one in summary.analysis.provenance.warnings if _SIDES_IN_DOUBT in one]
     if trunk and not _crossed_by_muscles(summary.analysis, trunk[0].load):
         notes.append(
             "No muscle of this model crosses the lumbosacral joint: its load lacks their pull and is far too small."
@@ -467,13 +475,24 @@ def _kinematic_section(analysis: Analysis, views: Iterable[View]) -> Section:
     def angle(one: ClinicalAngle) -> Values:
         if one is FOOT_PROGRESSION:
             return progressions.get
-        return lambda side: clinical_angle(analysis.model, one, side, analysis.coordinates, analysis.motion.q)
+
+        def values(side: str) -> np.ndarray | None:
+            found = coordinate_and_sign(analysis.model, one, side)
+            if found is None or found[0] in analysis.kinematics.unobserved:
+                return None
+            return clinical_angle(analysis.model, one, side, analysis.coordinates, analysis.motion.q)
+
+        return values
+
+    def absent(one: ClinicalAngle) -> str:
+        known = [found[0] for side in SIDES if (found := coordinate_and_sign(analysis.model, one, side))]
+        return "No marker moves this coordinate." if known else one.absent
 
     grids = []
     for view in views:
         charts = [
             _panel(view, one.title, "degrees", f"{one.positive}, − {one.negative}", one.shown, angle(one),
-                   absent=one.absent)
+                   absent=absent(one))
             for row in ROWS
             for one in row
         ]  # fmt: skip

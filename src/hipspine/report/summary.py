@@ -239,9 +239,12 @@ def _peak(analysis: Analysis, quality: Quality, load: JointLoad, valid: np.ndarr
 
 
 def _trust(analysis: Analysis, quality: Quality, load: JointLoad) -> Trust:
-    """The verdict on the whole trial, but of the reserves only those at the joint itself count."""
+    """The verdict on the whole trial, but of the reserves only those at the joint itself count; a joint that no marker
+    moves was never measured."""
     joint = next(one for one in analysis.model.joints if one.name == load.reaction.joint)
     own = {one.name for one in joint.coordinates} - root_coordinates(analysis)
+    if own and own <= set(analysis.kinematics.unobserved):
+        return Trust.NOT
     reserves = [one.verdict for one in quality.shortfalls if one.coordinate in own]
     general = [one.verdict for one in quality.checks if one.name != "Muscle strength"]
     return worst([*reserves, *general])
