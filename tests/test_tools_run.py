@@ -16,6 +16,7 @@ from hipspine.errors import DataError, FileFormatError, ModelError, UnknownName,
 from hipspine.formats.osim import read_model
 from hipspine.formats.setup_files import read_setup
 from hipspine.formats.sto import Table, read_table, write_table
+from hipspine.mechanics.passive_forces import limit_force
 from hipspine.mechanics.status import Status
 from hipspine.tools import describe_file
 from hipspine.tools.analyze_frames import analyze_frames, load_analyze
@@ -236,6 +237,26 @@ def test_all_leaves_out_measured_forces_too(case):
         without, solve_inverse_dynamics(load_inverse_dynamics(read_setup(case / "setup_id.xml"))).tau
     )
     assert np.abs(with_push - without).max() > 10.0
+
+
+def test_a_stop_of_the_model_stays_in_inverse_dynamics_unless_left_out(case):
+    """It takes its part of the moment of its own coordinate, to the newton-metre that the stop itself says."""
+    without = solve_inverse_dynamics(load_inverse_dynamics(read_setup(case / "setup_id.xml")))
+    stop = re.search(r"<CoordinateLimitForce.*?</CoordinateLimitForce>", (case / "reserves.xml").read_text(), re.DOTALL)
+    assert stop
+    edit(case / "model.osim", '<Thelen2003Muscle name="iliopsoas">', f'{stop[0]}<Thelen2003Muscle name="iliopsoas">')
+    problem = load_inverse_dynamics(read_setup(case / "setup_id.xml"))
+    found = solve_inverse_dynamics(problem)
+    (force,) = problem.model.passive_forces
+    column = problem.flat.coordinate_names.index(force.coordinate)
+    push, _ = limit_force(force, True, found.motion.q[:, column], found.motion.qd[:, column])
+    assert np.abs(push).max() > 1.0
+    expected = np.zeros_like(without.tau)
+    expected[:, column] = -push
+    np.testing.assert_allclose(found.tau - without.tau, expected, atol=1e-10)
+    edit(case / "setup_id.xml", "Muscles", "Muscles stop")
+    left_out = solve_inverse_dynamics(load_inverse_dynamics(read_setup(case / "setup_id.xml")))
+    np.testing.assert_array_equal(left_out.tau, without.tau)
 
 
 def test_motors_in_the_place_of_muscles_carry_the_net_moments(case):
