@@ -264,8 +264,8 @@ def test_left_and_right_swapped_are_suspected(model):
 
 def test_gait2392s_standing_trial_gives_sizes_near_scaletools(shared):
     """ScaleTool's factors are ratios of single marker distances, and its tibia was stated by hand; ours use every
-    marker. Apart by at most 0.08, and the whole leg, hip to ankle, by less than 2 %. The generic model's markers fit the
-    person better at our sizes than at ScaleTool's."""
+    marker. Apart by at most 0.08; the whole leg, hip to ankle, by less than 2.5 %. The generic markers fit the person
+    better at our sizes than at ScaleTool's."""
     folder = shared / "opensim" / "gait2392" / "inputs"
     elements = xml.objects(xml.read_document(folder / "gait2392_Scale_MarkerSet.xml", oldest=xml.OLDEST_SETUP).root)
     generic = with_marker_set(read_model(folder / "gait2392_thelen2003muscle.osim"), elements)

@@ -1,7 +1,7 @@
 """This file answers: what can be analysed before anybody has recorded anything?
 
-A small invented body (`body.py`) walks a few invented steps (`steps.py`). Nothing of it was measured on anybody; what it
-is good for is that movement and ground forces belong to each other.
+A small invented body (`body.py`) walks a few invented steps (`steps.py`). Nothing of it was measured on anybody; what
+it is good for is that movement and ground forces belong to each other.
 """
 
 from __future__ import annotations

@@ -1,9 +1,13 @@
 """This file answers: how does the invented body walk, and which ground forces make it do so?
 
 Feet follow a formula of the gait cycle, the pelvis moves forward and sways; legs reach from one to the other in closed
-form. Every coordinate is then cut to a short Fourier series, so that the movement is smooth and its rates are exact. The
-ground forces are what our own inverse dynamics finds missing: one wrench, shared between the feet that are down.
-Pelvis and trunk are nudged until the centre of pressure lies under the feet.
+form. Every coordinate is then cut to a short Fourier series, so that the movement is smooth. The ground forces are what
+our own inverse dynamics finds missing: one wrench, shared between the feet that are down. The pelvis is nudged until
+the centre of pressure lies under them.
+
+The forces are those of the movement after the low-pass that an analysis applies by default, so that nothing is left
+over at the pelvis; with another cut-off some newtons are. Within 0.1 s of either end they carry end effects of the
+filter.
 """
 
 from __future__ import annotations
@@ -89,7 +93,7 @@ def example_trial(model: Model) -> tuple[Markers, tuple[PlateForces, PlateForces
                 np.cross(own + off_aim, f) + share[:, None] * couple,
                 np.zeros(3),
                 np.array([0.0, 1.0, 0.0]),
-            )  # fmt: skip
+            )
         )
     return markers, (plates[0], plates[1])
 
@@ -100,8 +104,8 @@ def example_trial(model: Model) -> tuple[Markers, tuple[PlateForces, PlateForces
 def _walking(model: Model, flat: FlatModel) -> Cycle:
     """The stride whose centre of pressure passes under the feet.
 
-    What it misses its aim by is given back to the pelvis, each harmonic by as much as moves the centre of pressure of an
-    upside-down pendulum so far; left and right stay alike: forward only even harmonics, sideways only odd ones.
+    What it misses its aim by is given back to the pelvis, each harmonic by as much as moves the centre of pressure of
+    an upside-down pendulum so far; left and right stay alike: forward only even harmonics, sideways only odd ones.
     """
     time = np.arange(SAMPLES) * STRIDE / SAMPLES
     phase = 2.0 * np.pi * np.fft.rfftfreq(SAMPLES, 1.0 / SAMPLES) / STRIDE
@@ -122,7 +126,7 @@ def _walking(model: Model, flat: FlatModel) -> Cycle:
 
 
 def _cycle(model: Model, time: np.ndarray, nudge: np.ndarray) -> Cycle:
-    """One stride (time (n,), from a right strike) with the pelvis displaced by nudge (n, 2), forward and to the right."""
+    """One stride, time (n,) s from a right strike, the pelvis displaced by nudge (n, 2) m, forward and to the right."""
     q = dict.fromkeys(model.coordinate_names, np.zeros(len(time)))
     turn = 2.0 * np.pi * time / STRIDE
     speed = 2.0 * STEP_LENGTH / STRIDE

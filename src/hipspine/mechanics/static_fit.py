@@ -1,7 +1,7 @@
 """This file answers: how large is each segment of this person, seen standing with markers and without a tape measure?
 
-One factor per body and the static pose are found together from all markers at once (docs/theory/static_fit.md); then the
-model is scaled by `scaling.scale_model` and the markers are put where they were worn. No set-up file is needed.
+One factor per body and the static pose are found together from all markers at once (docs/theory/static_fit.md); then
+the model is scaled by `scaling.scale_model` and the markers are put where they were worn. No set-up file is needed.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class StaticFit:
     """A model scaled to a person, and how well the person told their size.
 
     factors : body to factor; whole : factor of the body as a whole; q (n_coordinates,) rad or m: the static pose;
-    marker_errors (n_markers,) m: from the scaled generic place to where the marker was seen, as `markers`, before it was
-    moved there; noise m: their scale, outliers set aside.
+    marker_errors (n_markers,) m: from the scaled generic place to where the marker was seen, before it was moved there;
+    noise m: their scale along one axis, outliers set aside.
     """
 
     model: rec.Model
@@ -376,8 +376,9 @@ def _require_in_reach(groups: Groups, factors: np.ndarray) -> None:
 def _absurd(group: frozenset[str], s: float) -> DataError:
     return DataError(
         f"The standing trial makes {_listed(group)} {s:.2f} times the generic size, outside {FACTOR_RANGE[0]:g} to "
-        f"{FACTOR_RANGE[1]:g}. Likely causes: two markers swapped (left and right, or knee and ankle), a marker on another "
-        "body than in the model, millimetres taken for metres, a model of another kind of body."
+        f"{FACTOR_RANGE[1]:g}. Likely causes: markers swapped (left and right, or knee and ankle), a marker on another "
+        "body than in the model, millimetres taken for metres, a model of another kind of body. Check the names "
+        "(--markers) and the unit."
     )
 
 
