@@ -1,14 +1,16 @@
 """This file answers: which muscle forces explain a measured movement?
 
-Per frame: the net joint moments (inverse dynamics with measured and passive forces), what each muscle offers there (moment
-arm times available force), and the activations that meet the moments at the least sum of powers, solved exactly
-(docs/theory/static_optimization.md). The equality is one of generalised forces on the free coordinates; OpenSim states it
-in accelerations, which has the same optimum and a dense matrix.
+Per frame: the net joint moments (inverse dynamics with measured and passive forces), what each muscle offers there
+(moment arm times available force), and the activations that meet the moments at the least sum of powers, solved exactly
+(docs/theory/static_optimization.md). The equality is one of generalised forces on the free coordinates; OpenSim states
+it in accelerations, which has the same optimum and a dense matrix.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -50,9 +52,9 @@ def muscle_columns(first_arm, arm_coordinate, arm_entry, arms, gain, capacity, v
 class MomentPattern:
     """Which entries the moment matrix of a model can have: compressed columns, muscles first, then the actuators.
 
-    col_start (n_columns + 1,), row_index (n_entries,): rows are free coordinates. arm_entry (n_arms,): entry that a moment
-    arm feeds, -1 where its coordinate is held. coordinate_row (n_coordinates,): row of a coordinate, -1 where held;
-    a dependent coordinate has the row of what drives it.
+    col_start (n_columns + 1,), row_index (n_entries,): rows are free coordinates. arm_entry (n_arms,): entry that a
+    moment arm feeds, -1 where its coordinate is held. coordinate_row (n_coordinates,): row of a coordinate, -1 where
+    held; a dependent coordinate has the row of what drives it.
     """
 
     col_start: np.ndarray
@@ -68,24 +70,41 @@ def moment_pattern(
     """Sparsity of the moment matrix.
 
     coordinate_row (n_coordinates,): free coordinate that drives each, or -1; actuator_touches (n_actuators,
-    n_coordinates) True where an actuator other than a muscle can act.
+    n_coordinates) True where an actuator other than a muscle can act. A model has the same pattern trial after trial,
+    so the last few are kept: treat the arrays as read-only.
     """
-    starts, arm_entry = [0], np.full(len(tables.arm_coordinate), -1, dtype=np.int64)
+    parts = (np.ascontiguousarray(x, dtype=np.int64) for x in (tables.first_arm, tables.arm_coordinate, coordinate_row))
+    touches = np.ascontiguousarray(actuator_touches, dtype=np.bool_)
+    return _pattern(*(one.tobytes() for one in parts), touches.tobytes(), n_rows)
+
+
+@lru_cache(maxsize=16)
+def _pattern(
+    first_arm_bytes: bytes, arm_coordinate_bytes: bytes, row_bytes: bytes, touch_bytes: bytes, n_rows: int
+) -> MomentPattern:
+    """`moment_pattern` of arrays given as bytes, which can be looked up."""
+    coordinate_row = np.frombuffer(row_bytes, dtype=np.int64).copy()
+    actuator_touches = np.frombuffer(touch_bytes, dtype=np.bool_).reshape(-1, len(coordinate_row))
+    driver = coordinate_row.tolist()
+    first_arm = np.frombuffer(first_arm_bytes, dtype=np.int64).tolist()
+    arm_coordinate = np.frombuffer(arm_coordinate_bytes, dtype=np.int64).tolist()
+    starts, arm_entry = [0], [-1] * len(arm_coordinate)
     rows: list[int] = []
-    for m in range(len(tables.first_arm) - 1):
-        own = range(tables.first_arm[m], tables.first_arm[m + 1])
-        used = sorted({int(coordinate_row[tables.arm_coordinate[k]]) for k in own} - {-1})
-        for k in own:
-            row = int(coordinate_row[tables.arm_coordinate[k]])
-            if row >= 0:
-                arm_entry[k] = len(rows) + used.index(row)
-        rows += used
+    for first, last in pairwise(first_arm):
+        own = [driver[c] for c in arm_coordinate[first:last]]
+        place = {row: len(rows) + i for i, row in enumerate(sorted({*own} - {-1}))}
+        arm_entry[first:last] = [place.get(row, -1) for row in own]
+        rows += place
         starts.append(len(rows))
-    for touches in actuator_touches:
-        rows += sorted({int(coordinate_row[c]) for c in np.flatnonzero(touches)} - {-1})
+    for touches in actuator_touches.tolist():
+        rows += sorted({row for row, touched in zip(driver, touches, strict=True) if touched} - {-1})
         starts.append(len(rows))
     return MomentPattern(
-        np.array(starts, dtype=np.int64), np.array(rows, dtype=np.int64), arm_entry, coordinate_row, n_rows
+        np.array(starts, dtype=np.int64),
+        np.array(rows, dtype=np.int64),
+        np.array(arm_entry, dtype=np.int64),
+        coordinate_row,
+        n_rows,
     )
 
 
@@ -129,10 +148,10 @@ def muscle_setup(model: Model, flat: FlatModel, physiology: bool = True, parity:
 class StaticOptimum:
     """Muscle and actuator forces of a movement.
 
-    Columns are the muscles of the model, then its other actuators. activation (n_frames, n_columns): controls; force: N,
-    or N·m for actuators of rotations. Rows are the free coordinates: moment (n_frames, n_rows) N·m or N that actuators had
-    to meet; shortfall: what they could not. length (n_frames, n_muscles) m, speed m/s; capacity N per unit activation.
-    `solution` holds status, optimality and multipliers of each frame.
+    Columns are the muscles of the model, then its other actuators. activation (n_frames, n_columns): controls; force:
+    N, or N·m for actuators of rotations. Rows are the free coordinates: moment (n_frames, n_rows) N·m or N that
+    actuators had to meet; shortfall: what they could not. length (n_frames, n_muscles) m, speed m/s; capacity N per
+    unit activation. `solution` holds status, optimality and multipliers of each frame.
     """
 
     columns: tuple[str, ...]
@@ -233,17 +252,14 @@ def static_optimization(
         capacity_frames(setup.muscles, setup.strength, length, speed, capacity)
     n_rows = int(coordinate_row.max(initial=-1)) + 1
     pattern = moment_pattern(tables, coordinate_row, n_rows, (actuator_tau != 0).any(axis=0))
-    values, b = np.zeros((n, len(pattern.row_index))), np.zeros((n, n_rows))
+    values = np.zeros((n, len(pattern.row_index)))
     muscle_columns(tables.first_arm, tables.arm_coordinate, pattern.arm_entry, arms, gain, capacity, values)
-    for c, row in enumerate(coordinate_row):
-        if row < 0:
-            continue
-        b[:, row] += gain[:, c] * moment[:, c]
-        for k in range(n_actuators):
-            first, last = pattern.col_start[n_muscles + k : n_muscles + k + 2]
-            place = np.flatnonzero(pattern.row_index[first:last] == row)
-            if len(place):
-                values[:, first + place[0]] += gain[:, c] * actuator_tau[:, k, c]
+    # (n_coordinates, n_rows): 1 where a coordinate moves with the row
+    drives = (coordinate_row[:, None] == np.arange(n_rows)).astype(float)
+    b = (gain * moment) @ drives
+    first = pattern.col_start[n_muscles]  # entries from here on are the other actuators'
+    column = np.repeat(np.arange(n_actuators), np.diff(pattern.col_start[n_muscles:]))
+    values[:, first:] = ((gain[:, None] * actuator_tau) @ drives)[:, column, pattern.row_index[first:]]
     columns = (*model.muscles, *model.actuators)
     solution = solve_static_optimization(
         pattern.col_start, pattern.row_index, values, b, setup.lower, setup.upper, np.ones(len(columns)), exponent
