@@ -36,8 +36,9 @@ def cache_folder() -> Path:
 CACHE_FOLDER = cache_folder()
 numba.config.CACHE_DIR = str(CACHE_FOLDER)
 
-# `nnan`/`ninf` are left out: missing markers are NaN and must stay recognisable.
-FASTMATH = {"contract", "nsz", "arcp", "reassoc"}
+# `nnan`/`ninf` are left out: missing markers are NaN and must stay recognisable. `reassoc` is left out: it reorders sums of
+# three terms into longer chains of loads here (kinematics took 1.3 times as long with it) and costs compile time.
+FASTMATH = {"contract", "nsz", "arcp"}
 
 
 def kernel(function: Callable[..., Any]) -> Any:
@@ -46,8 +47,8 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 
 def inlined(function: Callable[..., Any]) -> Any:
-    """Like `kernel`, for small helpers that the compiler should always inline."""
-    return numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)(function)
+    """Like `kernel`, for helpers called once per frame or oftener: handing them a dozen arrays costs more than a call."""
+    return numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH, forceinline=True)(function)
 
 
 def first_run() -> bool:

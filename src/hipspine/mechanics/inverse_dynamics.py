@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from hipspine.jit import kernel
-from hipspine.mechanics.kinematics import place_bodies
+from hipspine.jit import inlined, kernel
+from hipspine.mechanics.kinematics import place_bodies_inside
 from hipspine.model.flat import (
     COM,
     COORDINATE,
@@ -219,6 +219,12 @@ def gather_joint_forces(tree, S, slope, f, tau):
             f[a, 5] += f5
 
 
+# The same, laid into their caller: handing them the tree costs as much as the mechanics.
+move_bodies_inside = inlined(move_bodies.py_func)
+body_forces_inside = inlined(body_forces.py_func)
+gather_joint_forces_inside = inlined(gather_joint_forces.py_func)
+
+
 @kernel
 def inverse_dynamics_in_frames(tree, q, qd, qdd, wrench_G, opensim_bias, tau, joint_force_G):
     """All frames. wrench_G (n_frames or 0, n_bodies, 6); tau (n_frames, n_coordinates); joint_force_G like wrench_G."""
@@ -234,14 +240,14 @@ def inverse_dynamics_in_frames(tree, q, qd, qdd, wrench_G, opensim_bias, tau, jo
     f = np.empty((n_bodies, 6))
     keep = len(joint_force_G) > 0
     for t in range(len(q)):
-        place_bodies(tree, q[t], R_GB, p_GB, S, slope, bend)
-        move_bodies(tree, qd[t], qdd[t], R_GB, p_GB, S, slope, bend, opensim_bias, V, A)
-        body_forces(tree, R_GB, p_GB, V, A, f)
+        place_bodies_inside(tree, q[t], R_GB, p_GB, S, slope, bend)
+        move_bodies_inside(tree, qd[t], qdd[t], R_GB, p_GB, S, slope, bend, opensim_bias, V, A)
+        body_forces_inside(tree, R_GB, p_GB, V, A, f)
         if len(wrench_G) > 0:
             for b in range(1, n_bodies):
                 for i in range(6):
                     f[b, i] -= wrench_G[t, b, i]
-        gather_joint_forces(tree, S, slope, f, tau[t])
+        gather_joint_forces_inside(tree, S, slope, f, tau[t])
         if keep:
             joint_force_G[t] = f
 

@@ -12,7 +12,7 @@ from math import cos, sin
 
 import numpy as np
 
-from hipspine.jit import kernel
+from hipspine.jit import inlined, kernel
 from hipspine.model.flat import (
     COORDINATE,
     END_STEP,
@@ -174,6 +174,10 @@ def place_bodies(tree, q, R_GB, p_GB, S, slope, bend):
             out[8] = r6 * C[R_MB + 2] + r7 * C[R_MB + 5] + r8 * C[R_MB + 8]
 
 
+# The same, laid into its caller: for the kernels whose whole time is a few of these calls.
+place_bodies_inside = inlined(place_bodies.py_func)
+
+
 @kernel
 def place_bodies_in_frames(tree, q, R_GB, p_GB):
     """All frames: q (n_frames, n_coordinates) to R_GB (n_frames, n_bodies, 9) and p_GB (n_frames, n_bodies, 3)."""
@@ -182,7 +186,7 @@ def place_bodies_in_frames(tree, q, R_GB, p_GB):
     slope = np.empty(n)
     bend = np.empty(n)
     for t in range(len(q)):
-        place_bodies(tree, q[t], R_GB[t], p_GB[t], S, slope, bend)
+        place_bodies_inside(tree, q[t], R_GB[t], p_GB[t], S, slope, bend)
 
 
 @dataclass(frozen=True)

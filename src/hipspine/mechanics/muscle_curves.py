@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hipspine.errors import ModelError
-from hipspine.jit import inlined, kernel
+from hipspine.jit import kernel
 from hipspine.model.records import Curve
 
 ROOT_EPSILON = math.sqrt(np.finfo(float).eps)  # OpenSim's guard against curves without room between their corners
@@ -36,14 +36,14 @@ _E3 = math.exp(TENDON_TOE_SHAPE)
 TENDON_TOE_STRAIN = 0.99 * _E3 / (1.66 * _E3 - 0.67)
 
 
-@inlined
+@kernel
 def thelen_active(x, shape):
     """Active force over fibre length x, and its slope [Thelen 2003, eq. 4]."""
     value = math.exp(-(x - 1.0) * (x - 1.0) / shape)
     return value, -2.0 * (x - 1.0) / shape * value
 
 
-@inlined
+@kernel
 def thelen_passive(x, shape, strain):
     """Passive force over fibre length x, and its slope [Thelen 2003, eq. 3]; zero up to the optimal length."""
     if x <= 1.0:
@@ -53,7 +53,7 @@ def thelen_passive(x, shape, strain):
     return (grown - 1.0) * scale, shape / strain * grown * scale
 
 
-@inlined
+@kernel
 def thelen_tendon(x, strain):
     """Tendon force over tendon length x, and its slope [Thelen 2003, eq. 5]: exponential toe, then a line."""
     stretch, toe = x - 1.0, TENDON_TOE_STRAIN * strain
@@ -67,7 +67,7 @@ def thelen_tendon(x, strain):
     return scale * (grown - 1.0), scale * TENDON_TOE_SHAPE / toe * grown
 
 
-@inlined
+@kernel
 def thelen_force_velocity(v, activation, af, flen, threshold):
     """Force over fibre velocity v [Thelen 2003, eqs. 6-7, solved for the force].
 
@@ -87,7 +87,7 @@ def thelen_force_velocity(v, activation, af, flen, threshold):
     return last + slope * (v - v_last)
 
 
-@inlined
+@kernel
 def thelen_velocity(force, activation, af, flen, threshold):
     """Fibre velocity at which the force multiplier is `force`: the inverse of `thelen_force_velocity`.
 
@@ -123,7 +123,7 @@ LEAST_FIBER_LENGTH = 0.2
 GREATEST_TENDON_FORCE = 5.0  # of the maximum isometric force: the tendon force is sought below it
 
 
-@inlined
+@kernel
 def degroote_active(x, width):
     """Active force over fibre length x; `width` stretches it about the optimal length [De Groote 2016, supplement]."""
     x = (x - 1.0) / width + 1.0
@@ -133,21 +133,21 @@ def degroote_active(x, width):
     return _B11 * math.exp(-0.5 * e1 * e1) + _B12 * math.exp(-0.5 * e2 * e2) + _B13 * math.exp(-0.5 * e3 * e3)
 
 
-@inlined
+@kernel
 def degroote_passive(x, strain):
     """Passive force over fibre length x; below LEAST_FIBER_LENGTH it is negative."""
     offset = math.exp(PASSIVE_SHAPE * (LEAST_FIBER_LENGTH - 1.0) / strain)
     return (math.exp(PASSIVE_SHAPE * (x - 1.0) / strain) - offset) / (math.exp(PASSIVE_SHAPE) - offset)
 
 
-@inlined
+@kernel
 def degroote_tendon_length(force, strain):
     """Tendon length at which the tendon bears `force`; one at zero force, 1 + strain at one."""
     steepness = math.log((1.0 + _C3) / _C1) / (1.0 + strain - _C2)
     return math.log((force + _C3) / _C1) / steepness + _C2
 
 
-@inlined
+@kernel
 def degroote_force_velocity(v):
     """Force over fibre velocity v in [-1, 1]; negative for faster shortening."""
     return _D1 * math.asinh(_D2 * v + _D3) + _D4
@@ -586,12 +586,12 @@ def _corner_values(x, y, start, stop, places):
     return out
 
 
-@inlined
+@kernel
 def _quintic(c, u):
     return c[0] + u * (c[1] + u * (c[2] + u * (c[3] + u * (c[4] + u * c[5]))))
 
 
-@inlined
+@kernel
 def _quintic_slope(c, u):
     return c[1] + u * (2.0 * c[2] + u * (3.0 * c[3] + u * (4.0 * c[4] + u * 5.0 * c[5])))
 

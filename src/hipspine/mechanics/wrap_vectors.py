@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from hipspine.jit import inlined
+from hipspine.jit import kernel
 
 # What a wrap object did to one straight segment. The numbers are compared in the path rule.
 NO_WRAP = 0
@@ -19,37 +19,37 @@ MANDATORY = 3  # the straight segment cuts the surface: it must wrap here
 NO_LENGTH = 2.220446049250313e-16
 
 
-@inlined
+@kernel
 def sub(a, b):
     """a - b."""
     return a[0] - b[0], a[1] - b[1], a[2] - b[2]
 
 
-@inlined
+@kernel
 def add_scaled(a, s, b):
     """a + s b."""
     return a[0] + s * b[0], a[1] + s * b[1], a[2] + s * b[2]
 
 
-@inlined
+@kernel
 def dot(a, b):
     """a · b."""
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-@inlined
+@kernel
 def cross(a, b):
     """a × b."""
     return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
 
 
-@inlined
+@kernel
 def norm(a):
     """|a|."""
     return math.sqrt(a[0] * a[0] + a[1] * a[1] + a[2] * a[2])
 
 
-@inlined
+@kernel
 def unit(a):
     """Direction of `a`; zero where `a` has no length."""
     length = math.sqrt(a[0] * a[0] + a[1] * a[1] + a[2] * a[2])
@@ -58,7 +58,7 @@ def unit(a):
     return a[0] / length, a[1] / length, a[2] / length
 
 
-@inlined
+@kernel
 def along(a, axis):
     """Component of `a` along axis 0, 1 or 2."""
     if axis == 0:
@@ -68,7 +68,7 @@ def along(a, axis):
     return a[2]
 
 
-@inlined
+@kernel
 def with_component(a, axis, value):
     """`a` with its component along axis 0, 1 or 2 replaced."""
     if axis == 0:
@@ -78,13 +78,13 @@ def with_component(a, axis, value):
     return a[0], a[1], value
 
 
-@inlined
+@kernel
 def on_side(value, sign):
     """True where `value` lies on the side `sign` (+1 or -1); zero counts as positive."""
     return (value >= 0.0) == (sign > 0)
 
 
-@inlined
+@kernel
 def angle_from_cosine(c):
     """acos that forgives rounding just outside [-1, 1]; NaN stays NaN."""
     if c > 1.0:
