@@ -36,8 +36,8 @@ def cache_folder() -> Path:
 CACHE_FOLDER = cache_folder()
 numba.config.CACHE_DIR = str(CACHE_FOLDER)
 
-# `nnan`/`ninf` are left out: missing markers are NaN and must stay recognisable. `reassoc` is left out: it reorders sums of
-# three terms into longer chains of loads here (kinematics took 1.3 times as long with it) and costs compile time.
+# `nnan`/`ninf` are left out: missing markers are NaN and must stay recognisable. `reassoc` is left out: kinematics took
+# 1.3 times as long with it, and it costs compile time.
 FASTMATH = {"contract", "nsz", "arcp"}
 
 
@@ -47,7 +47,7 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 
 def inlined(function: Callable[..., Any]) -> Any:
-    """Like `kernel`, for helpers called once per frame or oftener: handing them a dozen arrays costs more than a call."""
+    """Like `kernel`, laid into its caller: for helpers whose work is little beside handing them a dozen arrays."""
     return numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH, forceinline=True)(function)
 
 
