@@ -1,7 +1,7 @@
 """This file answers: in which order do the steps make loads of a recording?
 
-`analyse_trial` is a table of contents: read, name, scale, pose, smooth, load, moments, muscles, reactions. Each step is a
-function of its own elsewhere.
+`analyse_trial` is a table of contents: read, name, scale, pose, smooth, load, moments, muscles, reactions. Each step is
+a function of its own elsewhere.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """This file answers: how are all kernels compiled before the first computation, on two cores at once?
 
 Compiling takes longer than any computation, and a compiler run uses one core. So the first run on a machine starts one
-process for poses and the optimiser and one for the rest; each computes a tiny case with every kernel and leaves it in the
-folder of compiled kernels, where the run that waits for them finds it.
+process for poses and the optimiser and one for the rest; each computes a tiny case with every kernel and leaves it in
+the folder of compiled kernels, where the run that waits for them finds it.
 """
 
 from __future__ import annotations

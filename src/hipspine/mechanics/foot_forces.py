@@ -1,4 +1,4 @@
-"""This file answers: which measured ground force acts on which foot, and in which frames may its joint moments be believed?
+"""This file answers: which ground force acts on which foot, and in which frames may its joint moments be believed?
 
 A plate's force belongs to a foot only while that foot stands on it (see `plate_hits`); outside contacts a plate's noise
 is not a force. Kinetics are believed in frames where every foot on the floor is, as a whole and alone, on a plate.

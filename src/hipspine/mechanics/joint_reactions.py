@@ -172,8 +172,8 @@ def joint_reaction(
     ----------
     joint : name of the joint
     on : "child" or "parent": the body on which the reaction acts
-    express_in : "ground", "child", "parent" (those bodies' own axes, OpenSim's meaning), "joint" (the joint frame on the
-        body chosen by `on`), or the name of a body
+    express_in : "ground", "child", "parent" (those bodies' own axes, OpenSim's meaning), "joint" (the joint frame on
+        the body chosen by `on`), or the name of a body
 
     Raises
     ------
@@ -200,7 +200,8 @@ def joint_reaction(
     named = {"child": record.child.body, "parent": record.parent.body, "joint": own.body}.get(express_in, express_in)
     if named not in flat.body_names:
         raise UnknownName(
-            f"Reactions cannot be expressed in '{express_in}': no such body{nearest_names(express_in, flat.body_names)}."
+            f"Reactions cannot be expressed in '{express_in}', which is no body"
+            f"{nearest_names(express_in, flat.body_names)}. Name a body, or child, parent, joint or ground."
         )
     f = flat.body_names.index(named)
     R_GF, p_GF = field.R_GB[:, f], field.p_GB[:, f]
@@ -241,10 +242,23 @@ def joint_force_field(
     across, R_GB = np.empty((n, n_bodies, 6)), np.empty((n, n_bodies, 9))
     p_GB, solved = np.empty((n, n_bodies, 3)), np.empty(n, dtype=np.bool_)
     joint_forces_in_frames(
-        flat.tree, setup.tables, setup.laid, *(np.ascontiguousarray(x, dtype=float) for x in (q, qd, qdd)), direct,
-        np.ascontiguousarray(force[:, :n_muscles]), np.zeros_like(q), np.full(q.shape[1], -1), np.ones_like(q), 0, False,
-        False, across, R_GB, p_GB, solved,
-    )  # fmt: skip
+        flat.tree,
+        setup.tables,
+        setup.laid,
+        *(np.ascontiguousarray(x, dtype=float) for x in (q, qd, qdd)),
+        direct,
+        np.ascontiguousarray(force[:, :n_muscles]),
+        np.zeros_like(q),
+        np.full(q.shape[1], -1),
+        np.ones_like(q),
+        0,
+        False,
+        False,
+        across,
+        R_GB,
+        p_GB,
+        solved,
+    )
     return JointForceField(flat, across, R_GB.reshape(n, n_bodies, 3, 3), p_GB, solved)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -52,7 +53,7 @@ def find_strides(events: Iterable[Event], side: str) -> tuple[Stride, ...]:
             first(EventKind.FOOT_OFF, other, start, end),
             first(EventKind.FOOT_STRIKE, other, start, end),
         )
-        for start, end in zip(strikes, strikes[1:])
+        for start, end in pairwise(strikes)
         if end - start <= LONGEST_STRIDE
     )
 
