@@ -16,7 +16,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "hipspine"
 ORDER = [
     {"errors"},
     {"units", "jit", "spatial", "provenance", "output_folder", "dataframes"},
-    {"model", "motion", "evidence"},
+    {"model", "motion", "evidence", "case"},
     {"formats", "imaging", "mechanics"},
     {"attribution"},
     {"clinic"},
@@ -25,6 +25,7 @@ ORDER = [
     {"warm_kernels"},
     {"tools"},
     {"report", "store"},
+    {"case_commands"},
     {"cli", "web"},
     {"__init__", "__main__"},
 ]

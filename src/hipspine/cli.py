@@ -10,6 +10,7 @@ written.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from typing import Annotated
 import typer
 
 from hipspine import __version__
+from hipspine.case_commands import register_on
 from hipspine.errors import DataError, HipspineError
 from hipspine.output_folder import output_folder
 
@@ -33,6 +35,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+
+MOST_WARNINGS = 20  # sentences on the terminal
 
 InputFile = typer.Argument(exists=True, dir_okay=False, readable=True)
 OutputFolder = typer.Option("--out", metavar="DIR", file_okay=False, help="Folder of the results; made if missing.")
@@ -50,6 +54,9 @@ def plain_errors() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(141) from None
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):  # a failed write does not say of which file
+            typer.echo(f"Nothing was written: {(error.strerror or 'the disk is full').lower()}. Make room.", err=True)
+            raise typer.Exit(2) from None
         if error.filename is None:
             raise
         typer.echo(f"{error.filename}: {(error.strerror or 'cannot be used').lower()}.", err=True)
@@ -160,6 +167,28 @@ def loads(
             help="Table of two columns: marker in the trial, marker in the model.",
         ),
     ] = None,
+    cutoff: Annotated[
+        float, typer.Option("--cutoff", metavar="HZ", help="Low-pass of the joint angles, Hz.", show_default=True)
+    ] = 6.0,
+    exponent: Annotated[
+        float,
+        typer.Option("--exponent", metavar="P", help="Muscles share the load by the least sum of activation^P."),
+    ] = 2.0,
+    up: Annotated[
+        str | None,
+        typer.Option("--up", metavar="AXIS", help="Laboratory axis that points up (y, z, -x ...); else found."),
+    ] = None,
+    forward: Annotated[
+        str | None,
+        typer.Option("--forward", metavar="AXIS", help="Laboratory axis the person faces; else found."),
+    ] = None,
+    units: Annotated[
+        str | None,
+        typer.Option("--units", metavar="UNIT", help="Length unit of the markers (mm, m), where the file is wrong."),
+    ] = None,
+    swap_sides: Annotated[
+        bool, typer.Option("--swap-sides", help="Exchange left and right in the marker names.")
+    ] = False,
     parquet: Annotated[bool, typer.Option("--parquet", help="Write the tables as Parquet too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
 ) -> None:
@@ -176,11 +205,13 @@ def loads(
             from hipspine.report.results import load_summary, write_results
 
             analysis = analyse_trial(
-                trial, model=model, forces=forces, static=scale, mass=mass, marker_map=markers, say=say
-            )
+                trial, model=model, forces=forces, static=scale, mass=mass, marker_map=markers, cutoff=cutoff,
+                exponent=exponent, up=up, forward=forward, units=units, swap_sides=swap_sides, say=say,
+            )  # fmt: skip
             say("Writing")
             write_results(analysis, folder, parquet=parquet)
             summary = load_summary(analysis)
+    tell(analysis.provenance.warnings)
     show(summary, out, as_json=as_json)
 
 
@@ -209,10 +240,21 @@ def info(file: Annotated[Path, InputFile]) -> None:
         typer.echo(describe_file(file))
 
 
+def tell(warnings: tuple[str, ...]) -> None:
+    """Say what a reader of the results should know; loads.json keeps all of it."""
+    for sentence in warnings[:MOST_WARNINGS]:
+        typer.echo(sentence, err=True)
+    if len(warnings) > MOST_WARNINGS:
+        typer.echo(f"... and {len(warnings) - MOST_WARNINGS} more: see loads.json.", err=True)
+
+
 def show(summary, out: Path, *, as_json: bool) -> None:
     """Print a summary of loads, and say where the report is."""
     typer.echo(summary.as_json() if as_json else summary.as_table())
     typer.echo(f"Report: {out / 'report.html'}", err=True)
+
+
+register_on(app, plain_errors)
 
 
 def main() -> None:

@@ -36,7 +36,9 @@ def _unasked(case: Case) -> list[Remark]:
     answers = latest.safety if latest else case.safety
     questions = {one.name: one.help for one in SAFETY}
     return [
-        Remark("missing", where, f"{name} was not asked: {questions[name]}") for name in EMERGENCY if name not in answers
+        Remark("missing", where, f"{name} was not asked: {questions[name]}")
+        for name in EMERGENCY
+        if name not in answers
     ]
 
 
@@ -88,7 +90,9 @@ def _contradictions(case: Case) -> list[Remark]:
     places = {place for key in ("pain_left", "pain_right", "pain_midline") for place in history.get(key, ())}
     both = sorted(places & set(history.get("no_pain_in", ())))
     if both:
-        remarks.append(Remark("contradictory", "history", f"{', '.join(both)} stands among painful and painless places."))
+        remarks.append(
+            Remark("contradictory", "history", f"{', '.join(both)} stands among painful and painless places.")
+        )
     if history.get("no_pain_when_seated") is True and "sitting" in history.get("worse_with", ()):
         remarks.append(Remark("contradictory", "history", "Sitting makes it worse, yet there is no pain when seated."))
     return remarks
@@ -168,7 +172,9 @@ def _odd(case: Case) -> list[Remark]:
         if abs(total - mass.value) > FEET_TOGETHER * mass.value:
             remarks.append(
                 Remark(
-                    "odd", "measures", f"The feet bear {total:.0f} kg together, but the mass is {mass.given}. Weigh again."
+                    "odd",
+                    "measures",
+                    f"The feet bear {total:.0f} kg together, but the mass is {mass.given}. Weigh again.",
                 )
             )
     pi, pt, ss = (
@@ -205,7 +211,9 @@ def _odd(case: Case) -> list[Remark]:
     for finding in case.findings:
         if vocabulary()[finding.id].sided and finding.side is None and finding.result != "not done":
             remarks.append(
-                Remark("odd", "findings", f"{finding.id} has no side; it is counted on both sides, which blurs the answer.")
+                Remark(
+                    "odd", "findings", f"{finding.id} has no side; it is counted on both sides, which blurs the answer."
+                )
             )
     return remarks
 
@@ -221,7 +229,9 @@ def _missing(case: Case) -> list[Remark]:
     ]
     if "kind" not in case.setting:
         remarks.append(
-            Remark("missing", "setting", "kind is not given: without it no starting frequency, so words and no numbers.")
+            Remark(
+                "missing", "setting", "kind is not given: without it no starting frequency, so words and no numbers."
+            )
         )
     for section, rows in QUANTITIES.items():
         for known in rows:

@@ -107,6 +107,7 @@ fever_or_unwell = false
 major_trauma = false
 cannot_bear_weight = false
 collapse_or_tearing_pain = false
+sexual_numbness = false
 
 [[findings]]
 id = "hip_abductor_weak"

@@ -116,9 +116,7 @@ def _case(table: dict[str, Any], version: int, problems: _Problems) -> Case:
         person=person,
         setting=_answers(setting, "setting", problems, inner=("priors",)),
         priors=_priors(_list(setting, "priors", problems, "setting.priors"), problems),
-        history=_answers(
-            history, "history", problems, inner=("safety", "care", "instruments", "overrides")
-        ),
+        history=_answers(history, "history", problems, inner=("safety", "care", "instruments", "overrides")),
         safety=_answers(safety, "history.safety", problems),
         care=_rows(_list(history, "care", problems, "history.care"), "history.care", problems),
         instruments=_rows(
@@ -232,7 +230,7 @@ def _rows(rows: list[dict[str, Any]], section: str, problems: _Problems) -> tupl
 
 
 def _priors(rows: list[dict[str, Any]], problems: _Problems) -> tuple[Prior, ...]:
-    priors = []
+    priors: list[Prior] = []
     for n, row in enumerate(_rows(rows, "setting.priors", problems), 1):
         if not {"source", "low", "high", "reason"} <= set(row):
             continue
@@ -277,9 +275,7 @@ def _visits(rows: list[dict[str, Any]], problems: _Problems) -> tuple[Visit, ...
                            where=f"{where} safety", keys=SAFETY)  # fmt: skip
         findings = _findings(_list(raw, "findings", problems, f"{where} findings"), f"{where} findings", problems)
         if "date" in row:
-            visits.append(
-                Visit(row["date"], row.get("notes", ""), row.get("examiner", ""), answers, findings)
-            )
+            visits.append(Visit(row["date"], row.get("notes", ""), row.get("examiner", ""), answers, findings))
     return tuple(sorted(visits, key=lambda one: one.date))
 
 
@@ -293,8 +289,8 @@ def _measured(rows: list[dict[str, Any]], section: str, problems: _Problems) -> 
         known = quantity(section, row["what"])
         if known is None:
             names = [one.name for one in QUANTITIES[section]]
-            elsewhere = next((name for name in MEASURED_SECTIONS if quantity(name, row["what"])), None)
-            hint = f"; it belongs to [[{elsewhere}]]" if elsewhere else nearest_names(row["what"], names)
+            elsewhere = [f"[[{name}]]" for name in MEASURED_SECTIONS if quantity(name, row["what"])]
+            hint = f"; it belongs to {' or '.join(elsewhere)}" if elsewhere else nearest_names(row["what"], names)
             problems.add(where, f"what = {row['what']!r} is no quantity of this section{hint}.")
             continue
         try:

@@ -112,7 +112,7 @@ SAFETY: tuple[Key, ...] = (
 )  # fmt: skip
 EMERGENCY = (
     "saddle_numbness", "bladder_change", "bowel_change", "both_legs_weak_or_numb", "weakness_getting_worse",
-    "fever_or_unwell", "major_trauma", "cannot_bear_weight", "collapse_or_tearing_pain",
+    "fever_or_unwell", "major_trauma", "cannot_bear_weight", "collapse_or_tearing_pain", "sexual_numbness",
 )  # fmt: skip
 
 PERSON: tuple[Key, ...] = (

@@ -50,7 +50,9 @@ def _line(key: Key) -> str:
         example = f'["{key.choices[0]}"]'
     words = key.help + (f" {key.unit}." if key.unit else "")
     if key.kind in ("choice", "choices"):
-        words += f" One of: {', '.join(key.choices)}." if key.kind == "choice" else f" Any of: {', '.join(key.choices)}."
+        words += (
+            f" One of: {', '.join(key.choices)}." if key.kind == "choice" else f" Any of: {', '.join(key.choices)}."
+        )
     return f"#{key.name} = {example}  # {words}"
 
 
