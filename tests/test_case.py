@@ -273,7 +273,8 @@ def test_new_writes_a_case_once_and_check_reads_it(tmp_path):
 
 
 def test_visits_carry_answers_and_findings_of_their_own_in_order_of_their_days():
-    text = "[[visits]]\ndate=2026-02-01\nnotes='b'\n[visits.safety]\nnight_pain=true\n[[visits]]\ndate=2026-01-01\nnotes='a'\n"
+    text = "[[visits]]\ndate=2026-02-01\nnotes='b'\n[visits.safety]\nnight_pain=true\n"
+    text += "[[visits]]\ndate=2026-01-01\nnotes='a'\n"
     text += "[[visits.findings]]\nid='slr'\nside='left'\nresult='positive'\n"
     first, second = parse_case(text + "[history.safety]\n" + ANSWERED).visits
     assert first.notes == "a" and first.findings[0].id == "slr"

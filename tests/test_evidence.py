@@ -1,4 +1,4 @@
-"""The evidence register: every figure has a source and lies in its interval, every claim is used, every use is a claim."""
+"""The evidence register: every figure has a source and lies in its interval; every claim is used."""
 
 from __future__ import annotations
 

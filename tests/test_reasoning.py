@@ -204,8 +204,7 @@ def cases(draw) -> Case:
 
 def summary(case: Case) -> dict:
     return {
-        (one.source.id, one.side): (one.support, one.weight.product, one.weight.strongest_for, one.weight.strongest_against,
-                                    one.frequency)
+        (one.source.id, one.side): (one.support, *one.weight.ratios(), one.frequency)
         for one in reason(case).opinions
     }  # fmt: skip
 

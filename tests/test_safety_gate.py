@@ -1,4 +1,4 @@
-"""The safety gate: every row fires, is nearly fired, is read in notes and denied in notes; nothing passes an emergency."""
+"""The safety gate: each row fires, nearly fires, is read and denied in notes; nothing passes an emergency."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ SAID = {
 
 
 def case_with(signs, *, notes: str = "", said: tuple[str, ...] = ()) -> Case:
-    """A case that carries exactly these signs in its answers, findings, age and places; those in `said` only in notes."""
+    """A case that carries exactly these signs in answers, findings, age and places; those in `said` only in notes."""
     safety, rows, history, age = dict(NO), [], {}, 40.0
     for sign in signs:
         if sign in said:
@@ -272,7 +272,8 @@ def test_exclusions_say_that_the_figures_do_not_reach_here():
 
 
 BANNED = re.compile(
-    r"\b(diagnos(?:es|ed|e|ing)|detect(?:s|ed|ing)?|treats?|cur(?:e|es|ed|ing)|prevents?|safe|safely|excluded|ruled out|rule out)\b",
+    r"\b(diagnos(?:es|ed|e|ing)|detect(?:s|ed|ing)?|treats?|cur(?:e|es|ed|ing)|prevents?|safe|safely|"
+    r"excluded|ruled out|rule out)\b",
     re.I,
 )
 
@@ -287,7 +288,8 @@ def test_no_output_promises_anything():
 
 
 def test_a_row_with_an_unknown_sign_level_or_claim_is_refused():
-    row = '[[row]]\nid="a"\nconcern="b"\nlevel="{}"\nwhen=[["{}"]]\naction="c"\nhow_fast="d"\nwhom="e"\nclaims=["{}"]\n[phrases]\n'
+    row = '[[row]]\nid="a"\nconcern="b"\nlevel="{}"\nwhen=[["{}"]]\naction="c"\nhow_fast="d"\nwhom="e"\nclaims=["{}"]\n'
+    row += "[phrases]\n"
     with pytest.raises(DataError, match="no case can carry"):
         read_table(row.format("watch", "nonsense", "RF-001"))
     with pytest.raises(DataError, match="level"):

@@ -61,8 +61,8 @@ def page() -> str:
     parts.append(_keys(MEASURED))
     parts.append("## Findings: the vocabulary\n")
     parts.append(
-        "`result` is `positive`, `negative` or `not done`. A finding with a side needs `side`. Where a measured value can "
-        "stand for the test, the last column says when.\n"
+        "`result` is `positive`, `negative` or `not done`. A finding with a side needs `side`. Where a measured value "
+        "can stand for the test, the last column says when.\n"
     )
     parts.append(_table(("id", "name", "side", "minutes", "how", "positive means", "remark"), [
         (

@@ -1,6 +1,7 @@
 """This file answers: what does a `case.toml` say, and which of its lines cannot be used?
 
-Every problem found is told at once, each in a sentence that names section, key, what stands there and what was expected.
+Every problem found is told at once, each in a sentence that names section, key, what stands there and what was
+expected.
 """
 
 from __future__ import annotations

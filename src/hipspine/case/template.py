@@ -26,7 +26,7 @@ def template(quick: bool = False) -> str:
         Only what a quick visit asks and measures, instead of the whole schema.
     """
     lines = [
-        "# A case of hipspine. Remove the # before a line and fill it in; leave out what was not asked or not measured.",
+        "# A case of hipspine. Remove the # before a line and fill it in; leave out what was not asked or measured.",
         "# A missing line never means no. docs/case.md explains every key; `hipspine check` reads it back to you.",
         f"schema_version = {SCHEMA_VERSION}",
         "",

@@ -82,8 +82,8 @@ def _arbiters(picture: Picture) -> tuple[str, ...]:
         if arbiter and len(sources) > 1 and (arbiter, one.side) not in picture.facts:
             others = ", ".join(dict.fromkeys(two.source.name for two in speaking if two.source.id != one.source.id))
             found.append(
-                f"{fact_name(arbiter)}, {one.side}: findings also speak for {others}; when they disagree, relief after a "
-                "guided injection decides. It is a specialist's step, to be weighed with the person."
+                f"{fact_name(arbiter)}, {one.side}: findings also speak for {others}; when they disagree, relief after "
+                "a guided injection decides. It is a specialist's step, to be weighed with the person."
             )
     return tuple(found)
 
@@ -117,7 +117,8 @@ def _leg_length(case: Case) -> tuple[Measure, ...]:
     if best.method == "blocks":
         text += f" Blocks named the wrong leg in {claims['LLD-027'].text} people."
         used += ["LLD-023", "LLD-025", "LLD-027"]
-    text += " Most people have a difference; there is no agreed size from which it matters. By itself it is no source of pain."
+    text += " Most people have a difference; there is no agreed size from which it matters."
+    text += " By itself it is no source of pain."
     return (Measure(text, tuple(used)),)
 
 
@@ -133,8 +134,8 @@ def _imaging(case: Case, gate: Gate) -> Measure:
     helped = any(row.get("result") == "better" for row in case.care)
     if weeks * 7 >= SIX_WEEKS.days and not helped:
         return Measure(
-            "Imaging: after six weeks or more of care without improvement an MRI is usually appropriate for people who would "
-            "have surgery or an injection; otherwise not.", ("ESC-005", "ESC-054"),
+            "Imaging: after six weeks or more of care without improvement an MRI is usually appropriate for people who "
+            "would have surgery or an injection; otherwise not.", ("ESC-005", "ESC-054"),
         )  # fmt: skip
     return Measure(
         "Imaging: without a sign of danger and without six weeks of care it is usually not appropriate; ask again when "
@@ -220,7 +221,8 @@ def _opinion(one: Opinion) -> dict[str, Any]:
         "findings": one.support,
         "text": opinion_text(one),
         "prior": None if pool is None else {
-            "setting": pool.setting, "low": _round(pool.low), "central": _round(pool.central), "high": _round(pool.high),
+            "setting": pool.setting, "low": _round(pool.low), "central": _round(pool.central),
+            "high": _round(pool.high),
             "claims": list(pool.claims), "given_by_clinic": one.own_pool,
         },
         "frequency": None if spans is None else {

@@ -55,18 +55,21 @@ _ASSERTED = re.compile(
 )
 _DENIED_AFTER = re.compile(
     r"^[\s,]*(?:\(\s*)?[:=?-]*\s*(?:(?:is|are|was|were|has been|have been)\s+)?"
-    r"(?:no|none|nil|absent|denied|negative|not present|never|not reported|not had|not found|neg)\b(?!\s+(?:doubt|improv))"
+    r"(?:no|none|nil|absent|denied|negative|not present|never|not reported|not had|not found|neg)\b"
+    r"(?!\s+(?:doubt|improv))"
 )
 _RELATIVE = re.compile(
-    r"\b(?:family history|fhx?|(?:(?:his|her|my|the|a|patient's)\s+)?(?:grand)?(?:mother|father|mum|mom|dad|brother|sister|"
-    r"aunt|uncle|cousin|son|daughter|wife|husband|partner|friend|neighbour|neighbor|colleague|parents?|siblings?))\b"
+    r"\b(?:family history|fhx?|(?:(?:his|her|my|the|a|patient's)\s+)?(?:grand)?(?:mother|father|mum|mom|dad|brother|"
+    r"sister|aunt|uncle|cousin|son|daughter|wife|husband|partner|friend|neighbour|neighbor|colleague|parents?|siblings?))\b"
 )
 _REPORTS = re.compile(
     r"\b(?:says?|said|reports?|reported|noticed|notices|told|tells|worried|worries|thinks|states?|that)\b"
 )
 _PAST = re.compile(
-    r"\b(?:years? ago|decades? ago|\d+\s*(?:yrs?|years?) (?:ago|back|earlier)|in (?:19|20)\d\d|as a (?:child|teenager|boy|girl)|"
-    r"in (?:childhood|his youth|her youth)|resolved|used to|long ago|in the past|previous(?:ly)?|once had|years (?:back|earlier)|"
+    r"\b(?:years? ago|decades? ago|\d+\s*(?:yrs?|years?) (?:ago|back|earlier)|in (?:19|20)\d\d|"
+    r"as a (?:child|teenager|boy|girl)|"
+    r"in (?:childhood|his youth|her youth)|resolved|used to|long ago|in the past|previous(?:ly)?|once had|"
+    r"years (?:back|earlier)|"
     r"history of|no longer|has gone|went away|cleared up)\b"
 )
 _IMAGINED = re.compile(

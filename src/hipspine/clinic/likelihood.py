@@ -87,8 +87,8 @@ def post_test(prior: float, ratio: Ratio) -> Spread:
 def prevalence_ceiling(prior: float, positive_share: float) -> float:
     """The largest likelihood ratio a finding can have where `positive_share` of all people show it.
 
-    If everybody with the source shows the finding, the others show it in (positive_share - prior) / (1 - prior); that is
-    the least, so the ratio is at most the inverse. Infinite when the finding is rarer than the source.
+    If everybody with the source shows the finding, the others show it in (positive_share - prior) / (1 - prior); that
+    is the least, so the ratio is at most the inverse. Infinite when the finding is rarer than the source.
     """
     others = (positive_share - prior) / (1.0 - prior)
     return 1.0 / others if others > 0.0 else float("inf")

@@ -1,7 +1,7 @@
 """This file answers: which test not yet done would change the picture most, and how long does it take?
 
-The change is the expected absolute change of the source's share: the share after a positive and after a negative result,
-each weighed by how often it would occur. How often follows from both likelihood ratios: sensitivity =
+The change is the expected absolute change of the source's share: the share after a positive and after a negative
+result, each weighed by how often it would occur. How often follows from both likelihood ratios: sensitivity =
 LR+ (1 - LR-) / (LR+ - LR-), false positives = sensitivity / LR+. A test without both ratios cannot be ranked. Where no
 starting frequency is published a share of 20 in 100 is assumed for the order alone, and never shown as a frequency.
 """

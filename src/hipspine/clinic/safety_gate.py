@@ -28,7 +28,10 @@ from hipspine.evidence.register import register
 Level = Literal["emergency", "same day", "urgent referral", "watch"]
 LEVELS: tuple[Level, ...] = ("emergency", "same day", "urgent referral", "watch")
 State = Literal["act now", "ask first", "go on"]
-NOTHING_FOUND = "Among the answers given nothing calls for urgent action. No list of questions settles this: ask again at every visit."
+NOTHING_FOUND = (
+    "Among the answers given nothing calls for urgent action. No list of questions settles this: ask again at every "
+    "visit."
+)
 QUESTIONS = {one.name: one.help for one in SAFETY}
 _AGE = re.compile(r"age(>=|<)(\d+)")
 
@@ -294,7 +297,8 @@ def _flag(row: Row, hits: list[frozenset[str]], stage: _Stage, setting_aside: Ov
     figures += _published(row.claims)
     return Flag(
         row.id, row.concern, row.level, row.action, row.how_fast, row.whom,
-        tuple(stage.standing[one] for one in signs), tuple(figures), row.no_figure, row.outside, stage.day, setting_aside,
+        tuple(stage.standing[one] for one in signs), tuple(figures), row.no_figure, row.outside, stage.day,
+        setting_aside,
     )  # fmt: skip
 
 
