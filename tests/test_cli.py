@@ -19,7 +19,23 @@ from hipspine.errors import DataError
 COMMANDS = {
     "run": ["SETUP", "--out"],
     "compare": ["SETUP"],
-    "loads": ["TRIAL", "--model", "--forces", "--scale", "--mass", "--markers", "--parquet", "--json", "--out"],
+    "loads": [
+        "TRIAL",
+        "--model",
+        "--forces",
+        "--scale",
+        "--mass",
+        "--markers",
+        "--cutoff",
+        "--exponent",
+        "--up",
+        "--forward",
+        "--units",
+        "--swap-sides",
+        "--parquet",
+        "--json",
+        "--out",
+    ],
     "demo": ["--out", "--json"],
     "info": ["FILE"],
 }
@@ -51,9 +67,9 @@ def engine(monkeypatch):
             for name, function in functions.items():
                 setattr(stub, name, function)
             monkeypatch.setitem(sys.modules, f"hipspine.{module}", stub)
-        jit = types.ModuleType("hipspine.mechanics.jit")
+        jit = types.ModuleType("hipspine.jit")
         jit.first_run = lambda: False
-        monkeypatch.setitem(sys.modules, "hipspine.mechanics.jit", jit)
+        monkeypatch.setitem(sys.modules, "hipspine.jit", jit)
 
     return install
 
@@ -66,6 +82,11 @@ class Summary:
 
     def as_json(self):
         return '{"hip": 2.5}'
+
+
+def analysis_with(*warnings):
+    """What `analyse_trial` gives back, as far as the command itself uses it."""
+    return types.SimpleNamespace(provenance=types.SimpleNamespace(warnings=warnings))
 
 
 def write_one_file(analysis, folder, parquet):
@@ -118,17 +139,26 @@ def test_loads_hands_every_option_on_and_shows_the_summary(trial, engine, tmp_pa
 
     def analyse_trial(path, **options):
         asked.update(options, trial=path)
+        return analysis_with("LKNE is not in the model.")
 
     engine(analyse_trial=analyse_trial, write_results=write_one_file, load_summary=lambda analysis: Summary())
     for name in ("grf.mot", "static.trc", "map.csv"):
         (tmp_path / name).write_text("")
     extra = ["--forces", str(tmp_path / "grf.mot"), "--scale", str(tmp_path / "static.trc"), "--mass", "71.5"]
     extra += ["--markers", str(tmp_path / "map.csv"), "--parquet", "--json"]
+    extra += ["--cutoff", "5", "--exponent", "3", "--up", "z", "--forward", "-x", "--units", "mm", "--swap-sides"]
     result = CliRunner().invoke(cli.app, trial + extra)
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout) == {"hip": 2.5}
+    assert result.stderr.startswith("LKNE is not in the model.\nReport: ")
     assert asked.pop("say")
     assert asked == {
+        "cutoff": 5.0,
+        "exponent": 3.0,
+        "up": "z",
+        "forward": "-x",
+        "units": "mm",
+        "swap_sides": True,
         "trial": tmp_path / "walk.trc",
         "model": tmp_path / "leg.osim",
         "forces": tmp_path / "grf.mot",
@@ -171,7 +201,7 @@ def write_results(analysis, folder, parquet):
     (folder / "loads.json").write_text("half")
     print("writing", flush=True)
     time.sleep(30)
-stub("hipspine.mechanics.jit", first_run=lambda: False)
+stub("hipspine.jit", first_run=lambda: False)
 stub("hipspine.pipeline", analyse_trial=lambda *_, **__: None)
 stub("hipspine.report.results", write_results=write_results, load_summary=None)
 from hipspine.cli import main

@@ -38,7 +38,7 @@ class ModelError(HipspineError):
     """A model that cannot be simulated: a loop, a body without mass that must accelerate, a joint left open."""
 
 
-def nearest_names(name: str, known: Iterable[str], count: int = 3) -> str:
+def nearest_names(name: str, known: Iterable[str], count: int = 3, cutoff: float = 0.5) -> str:
     """Text for an error message: the known names nearest to `name`, or an empty string."""
-    found = difflib.get_close_matches(name, list(known), n=count, cutoff=0.5)
+    found = difflib.get_close_matches(name, list(known), n=count, cutoff=cutoff)
     return f" (nearest: {', '.join(repr(one) for one in found)})" if found else ""

@@ -39,14 +39,19 @@ def output_folder(path: Path | str) -> Iterator[Path]:
     Raises
     ------
     DataError
-        `path`, or a part of it, is a file.
+        `path`, or a part of it, is a file, or may not be written to.
     """
     target = Path(path)
     nearest = _nearest_existing(target)
     if not nearest.is_dir():
         raise DataError(f"{nearest} is a file, but results go into a folder. Name another folder with --out.")
     partial = nearest / f"{PARTIAL}{os.urandom(4).hex()}"
-    partial.mkdir()
+    try:
+        partial.mkdir()
+    except OSError as error:  # its hidden name would tell the reader nothing
+        raise DataError(
+            f"{nearest} cannot be written to ({(error.strerror or 'refused').lower()}). Name another folder with --out."
+        ) from None
     fresh = partial / "new"
     fresh.mkdir()
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hipspine.errors import DataError
 
@@ -71,6 +71,8 @@ def analyse_trial(
     cutoff: float = CUTOFF,
     exponent: float = 2.0,
     up: str | None = None,
+    forward: str | None = None,
+    units: str | None = None,
     swap_sides: bool = False,
     say: Callable[[str], None] = lambda stage: None,
 ) -> Analysis:
@@ -87,6 +89,8 @@ def analyse_trial(
     cutoff : low-pass of the coordinates, Hz
     exponent : p of the muscle cost sum |activation|^p
     up : vertical axis of the laboratory ("y", "z" ...); found from the data where not given
+    forward : axis of the laboratory that the person faces ("x", "-y" ...); found from the data where not given
+    units : length unit of the markers ("mm", "m" ...), in the place of what the files say
     swap_sides : exchange left and right in the marker names
     say : called with the name of each stage
 
@@ -103,16 +107,20 @@ def analyse_trial(
     from hipspine.formats.osim import read_model
     from hipspine.formats.trial import read_trial
     from hipspine.mechanics.inverse_kinematics import inverse_kinematics
+    from hipspine.model.massless import require_mass_at_ends
     from hipspine.motion.gait_cycles import find_strides, spatiotemporal
     from hipspine.motion.gait_events import events_from_markers, events_from_plates
     from hipspine.motion.plate_hits import plate_hits
     from hipspine.motion.preparation import prepare_motion
     from hipspine.motion.records import EventKind
+    from hipspine.motion.weight_check import weight_doubt
 
     say("Reading")
     body_model = read_model(model) if isinstance(model, str | Path) else model
+    require_mass_at_ends(body_model)
+    reading: dict[str, Any] = {"up": up, "forward": forward, "units": units, "swap_sides": swap_sides}
     loads_file = forces is not None and Path(forces).suffix.lower() == ".xml"
-    recorded = read_trial(trial, forces=None if loads_file else forces, up=up, swap_sides=swap_sides)
+    recorded = read_trial(trial, forces=None if loads_file else forces, **reading)
     mapping = read_marker_map(marker_map) if marker_map is not None else {}
     model_markers = tuple(marker.name for marker in body_model.markers)
     match = match_markers(recorded.markers.names, model_markers, mapping)
@@ -125,7 +133,7 @@ def analyse_trial(
             raise DataError("Scaling to a standing trial needs the body mass; give --mass KG.")
         from hipspine.mechanics.static_fit import fit_to_static
 
-        standing = read_trial(static, up=up, swap_sides=swap_sides)
+        standing = read_trial(static, **reading)
         known = match_markers(standing.markers.names, model_markers, mapping)
         body_model, notes = fit_to_static(body_model, named_as(standing.markers, known.pairs), mass)
         warnings += notes
@@ -133,7 +141,7 @@ def analyse_trial(
     say("Inverse kinematics")
     kinematics = inverse_kinematics(body_model, named_as(recorded.markers, match.pairs), weights)
     warnings += kinematics.notes
-    motion = prepare_motion(kinematics.time, _without_gaps(kinematics), cutoff)
+    motion = prepare_motion(kinematics.time, _without_gaps(kinematics, recorded.name), cutoff)
 
     say("Ground forces")
     hits = plate_hits(recorded.plates, recorded.markers, feet) if recorded.plates and feet.sides else ()
@@ -142,6 +150,7 @@ def analyse_trial(
     except DataError as error:
         seen = ()
         warnings.append(str(error))
+    warnings += weight_doubt(body_model.mass, hits, "the model's" if mass is None else f"--mass {mass:g}")
     events = recorded.events or events_from_plates(hits)
     if not any(event.kind is EventKind.FOOT_STRIKE for event in events):
         events = seen
@@ -179,7 +188,7 @@ def analyse_trial(
         reactions=reactions,
         provenance=_provenance(
             body_model, [trial, model, forces, static, marker_map], recorded, warnings,
-            {"cutoff_Hz": cutoff, "exponent": exponent, "mass_kg": mass, "up": up, "swap_sides": swap_sides},
+            {"cutoff_Hz": cutoff, "exponent": exponent, "mass_kg": mass, **reading},
         ),
     )  # fmt: skip
 
@@ -213,13 +222,13 @@ def kinetics(
     notes: list[str] = []
     if loads_file is not None:
         from hipspine.formats.external_loads import read_external_loads
-        from hipspine.formats.sto import read_table
+        from hipspine.formats.sto import read_input
         from hipspine.mechanics.external_wrenches import external_wrenches
 
         loads = read_external_loads(loads_file)
         if loads.data_file is None:
             raise DataError(f"{loads_file.name} names no data file; name the .mot with the forces in <datafile>.")
-        wrench = external_wrenches(flat, q, motion.time, loads.forces, read_table(loads.data_file))
+        wrench = external_wrenches(flat, q, motion.time, loads.forces, read_input(loads.data_file))
         sides = foot_bodies(model)
         vertical = np.column_stack(
             [
@@ -287,15 +296,16 @@ def foot_bodies(model: Model) -> dict[str, str]:
     return found
 
 
-def _without_gaps(kinematics: Kinematics) -> np.ndarray:
+def _without_gaps(kinematics: Kinematics, title: str) -> np.ndarray:
     """Coordinates of all frames; refuses a record with frames that have none."""
     import numpy as np
 
     bad = np.flatnonzero(~np.isfinite(kinematics.q).all(axis=1))
     if len(bad):
         raise DataError(
-            f"{len(bad)} of {len(kinematics.time)} frames have no pose (first at {kinematics.time[bad[0]]:.3f} s: "
-            f"{kinematics.status[bad[0]].value}). Trim the trial, or fill the marker gaps."
+            f"{title}: {len(bad)} of {len(kinematics.time)} frames have no pose "
+            f"(first at {kinematics.time[bad[0]]:.3f} s: {kinematics.status[bad[0]].value}). "
+            "Trim the trial, or fill the marker gaps."
         )
     return kinematics.q
 

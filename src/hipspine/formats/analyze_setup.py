@@ -15,6 +15,8 @@ from hipspine.formats import opensim_xml as xml
 from hipspine.formats.id_setup import lowpass_cutoff
 from hipspine.formats.setup_paths import SetupReader, model_file, results_directory
 
+MOST_DIGITS = 30  # a double has 17 that mean something
+
 
 @dataclass(frozen=True)
 class Analysis:
@@ -187,7 +189,7 @@ def read_analyze_setup(path: str | os.PathLike[str], *, must_exist: bool = True)
         replace_force_set=xml.flag(root, "replace_force_set", False, digits=False),
         force_set_files=reader.file_list(root, "force_set_files", "force set"),
         results_directory=results_directory(reader, root),
-        output_precision=xml.whole_number(root, "output_precision", 8),
+        output_precision=_precision(root),
         initial_time=first,
         final_time=last,
         solve_for_equilibrium=xml.flag(root, "solve_for_equilibrium_for_auxiliary_states", False, digits=False),
@@ -201,6 +203,15 @@ def read_analyze_setup(path: str | os.PathLike[str], *, must_exist: bool = True)
         warnings=document.warnings + document.mended,
         files=reader.record_of_files(),
     )
+
+
+def _precision(root: Element) -> int:
+    digits = xml.whole_number(root, "output_precision", 8)
+    if not 1 <= digits <= MOST_DIGITS:
+        raise FileFormatError(
+            f"{xml.described(root, 'output_precision')} is {digits}, expected 1 to {MOST_DIGITS} digits. Correct it."
+        )
+    return int(digits)
 
 
 def _analyses(reader: SetupReader, holder: Element | None) -> tuple[Analysis, ...]:

@@ -195,6 +195,6 @@ def _sides_doubt(trial: Trial) -> tuple[str, ...]:
         return ()
     return (
         f"{trial.name}: {wrong} of {wrong + right} markers named right stand to the LEFT of their partners. "
-        "Either left and right are exchanged in the names (read with swap_sides), or the laboratory axes are "
-        "left-handed, or the person faces the other way (state forward). Results would be mirrored or impossible.",
+        "Either left and right are exchanged in the names (--swap-sides), or the laboratory axes are "
+        "left-handed, or the person faces the other way (--forward). Results would be mirrored or impossible.",
     )

@@ -95,9 +95,11 @@ def _open(path: Path) -> Any:
         raise FileFormatError(f"{path} cannot be read: {error.strerror}.") from None
     head = whole[:512]
     if len(head) < 512 or head[1] != 0x50:
-        raise FileFormatError(f"{path.name} is not a C3D file (its second byte is not 0x50) or it is cut off.")
+        raise FileFormatError(
+            f"{path.name} is not a C3D file (its second byte is not 0x50) or it is cut off. Copy or export it again."
+        )
     if len(whole) < head[0] * 512 or head[0] == 0:
-        raise FileFormatError(f"{path.name} is cut off before its parameters.")
+        raise FileFormatError(f"{path.name} is cut off before its parameters. Copy or export it again.")
     try:
         c3d = ezc3d.c3d(str(path))
     except Exception as error:
@@ -543,8 +545,8 @@ def read_c3d(path: str | Path, units: str | None = None, zeros_are_gaps: bool = 
     stated = next((one for one in parameters.texts("POINT", "UNITS") if one), None)
     unit = units or stated
     if unit is None:
-        raise UnitError(f"{title} does not say the unit of its positions (POINT:UNITS is empty). State it: units='mm'.")
-    length = length_factor(stored, unit, title, "Correct POINT:UNITS, or state the unit (units='mm').")
+        raise UnitError(f"{title} does not say the unit of its positions (POINT:UNITS is empty). State it: --units mm.")
+    length = length_factor(stored, unit, title, "Correct POINT:UNITS, or state the unit (--units mm).")
     markers = Markers(real_names, time, stored * length, rate)
 
     analog = None

@@ -10,6 +10,8 @@ from pathlib import Path
 from hipspine.errors import FileFormatError, UnknownName, nearest_names
 from hipspine.motion.plate_hits import GaitMarkers
 
+ALIKE = 0.75  # share of letters in common (difflib) from which two names may be one, misspelt
+
 # Landmark -> spellings, without side, letters and digits only. Plug-in Gait, Cortex / Helen Hayes (OpenSim's examples),
 # OpenCap, Rajagopal 2016 and ISB habits.
 _SIDED: dict[str, tuple[str, ...]] = {
@@ -111,10 +113,14 @@ class MarkerMatch:
         ]
         notes = [f"Markers: {'; '.join(told)}."] if told else []
         if self.trial_only:
-            notes.append(f"Markers the model does not have: {', '.join(self.trial_only)}.")
+            notes.append(f"Markers the model does not have: {', '.join(map(self._with_nearest, self.trial_only))}.")
         if self.model_only:
             notes.append(f"Markers of the model that the trial does not have: {', '.join(self.model_only)}.")
         return tuple(notes)
+
+    def _with_nearest(self, name: str) -> str:
+        """A marker of the trial, with the markers of the model that still wait and are spelt nearly so."""
+        return f"{name}{nearest_names(name, self.model_only, cutoff=ALIKE)}"
 
 
 def match_markers(trial: Iterable[str], model: Iterable[str], mapping: Mapping[str, str] | None = None) -> MarkerMatch:
@@ -166,10 +172,13 @@ def match_markers(trial: Iterable[str], model: Iterable[str], mapping: Mapping[s
             key = same(source)
             if key is not None and key in targets and targets[key] not in taken:
                 pair(source, targets[key], f"landmark {key}" if why == "landmark" else why)
+    if not model:
+        raise UnknownName("The model has no markers, so it cannot follow a trial. Add a MarkerSet to the model.")
     if not pairs:
+        alike = [f"{name}{near}" for name in trial if (near := nearest_names(name, model, 1))][:3]
         raise UnknownName(
-            f"No marker of the trial ({', '.join(trial[:6])} ...) is known to the model ({', '.join(model[:6])} ...). "
-            "Write a marker map and pass it with --markers."
+            f"No marker of the trial ({', '.join(trial[:6])} ...) is known to the model ({', '.join(model[:6])} ...)"
+            f"{'; alike are ' + ', '.join(alike) if alike else ''}. Write a marker map and pass it with --markers."
         )
     return MarkerMatch(tuple(pairs), tuple(reasons), tuple(left), tuple(name for name in model if name not in taken))
 
@@ -189,6 +198,8 @@ def read_marker_map(path: str | Path) -> dict[str, str]:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise FileFormatError(f"The marker map {path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise FileFormatError(f"The marker map {path.name} is not text in UTF-8. Save it as CSV in UTF-8.") from None
     if path.suffix.casefold() == ".csv":
         rows = [
             [cell.strip() for cell in line.split(",")] for line in text.splitlines() if line.strip() and line[0] != "#"

@@ -485,8 +485,14 @@ def numbers(element: Element, name: str, default: Any = _REQUIRED, *, count: int
 
 
 def vector3(element: Element, name: str, default: Any = _REQUIRED) -> Any:
-    """Three numbers, as a tuple (x, y, z)."""
-    return numbers(element, name, default, count=3)
+    """Three finite numbers, as a tuple (x, y, z)."""
+    found = numbers(element, name, default, count=3)
+    child = element.find(name)
+    if child is not None and not all(math.isfinite(one) for one in found):
+        raise FileFormatError(
+            f"{described(element, name)} is {_shown(child)}, expected three finite numbers. Correct it."
+        )
+    return found
 
 
 def flag(element: Element, name: str, default: Any = _REQUIRED, *, digits: bool = True) -> Any:

@@ -208,6 +208,10 @@ def _body(element: Element) -> rec.Body:
     mass = number(element, "mass")
     if not mass >= 0 or mass == float("inf"):
         raise FileFormatError(f"{described(element, 'mass')} is {mass} kg, expected zero or more. Correct it.")
+    if not all(abs(one) < float("inf") for one in inertia):
+        raise FileFormatError(
+            f"{described(element, 'inertia')} is {inertia} kg·m², expected finite numbers. Correct it."
+        )
     return rec.Body(name_of(element), mass, vector3(element, "mass_center", (0.0, 0.0, 0.0)), inertia, shown)
 
 

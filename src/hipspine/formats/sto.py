@@ -107,7 +107,7 @@ def read_text(path: Path) -> str:
     except (IsADirectoryError, PermissionError) as error:
         raise FileFormatError(f"{path} cannot be read: {error.strerror}.") from None
     if not raw.strip():
-        raise FileFormatError(f"{path.name} is empty.")
+        raise FileFormatError(f"{path.name} is empty. Export or copy it again.")
     if b"\0" in raw[:4096]:
         raise FileFormatError(f"{path.name} holds binary data, not text; is its suffix right?")
     return raw.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\r", "\n")
@@ -145,6 +145,7 @@ def parse_numbers(lines: list[str], n_columns: int, title: str, first_line: int)
             except ValueError:
                 raise FileFormatError(
                     f"{title}, line {first_line + i}, column {j + 1}: {cell!r} is not a number."
+                    f"{' Write a decimal point, not a comma.' if ',' in cell else ' Correct it.'}"
                 ) from None
         rows.append(row)
     return np.array(rows)
@@ -228,6 +229,11 @@ def read_table(path: str | Path) -> Table:
     return Table(
         tuple(labels[1:]), values[:, 0], values[:, 1:], degrees in ("yes", "true", "1"), name or path.stem, header
     )
+
+
+def read_input(path: str | Path) -> Table:
+    """`read_table`, the table called as its file: what is said about it later names the file."""
+    return replace(read_table(path), name=Path(path).name)
 
 
 def format_rows(values: np.ndarray, cell: str) -> str:

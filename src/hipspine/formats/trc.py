@@ -48,7 +48,17 @@ def _number(header: dict[str, str], key: str, title: str) -> float:
     try:
         return float(header[key])
     except ValueError:
-        raise FileFormatError(f"{title}, line 3: {key} is {header[key]!r}, expected a number.") from None
+        comma = " Write a decimal point, not a comma." if "," in header[key] else " Correct it."
+        raise FileFormatError(f"{title}, line 3: {key} is {header[key]!r}, expected a number.{comma}") from None
+
+
+def _count(header: dict[str, str], key: str, title: str) -> int:
+    value = _number(header, key, title)
+    if not (np.isfinite(value) and value == int(value) and value > 0):
+        raise FileFormatError(
+            f"{title}, line 3: {key} is {header[key]!r}, expected a whole number above zero. Correct it."
+        )
+    return int(value)
 
 
 def _marker_names(line: str, title: str) -> list[str]:
@@ -113,10 +123,10 @@ def read_trc(path: str | Path, units: str | None = None, zeros_are_gaps: bool = 
     lines = read_text(path).split("\n")
     header = _header(lines, title)
     rate = _number(header, "datarate", title)
-    if not rate > 0:
-        raise FileFormatError(f"{title}, line 3: DataRate is {rate:g}, expected a positive number.")
+    if not (rate > 0 and np.isfinite(rate)):
+        raise FileFormatError(f"{title}, line 3: DataRate is {rate:g}, expected frames per second. Correct it.")
     names = _marker_names(lines[3], title)
-    n_markers = int(_number(header, "nummarkers", title))
+    n_markers = _count(header, "nummarkers", title)
     if len(names) < n_markers:
         raise FileFormatError(
             f"{title}: NumMarkers is {n_markers}, but line 4 names {len(names)} (last {names[-1:]}). "
@@ -142,7 +152,7 @@ def read_trc(path: str | Path, units: str | None = None, zeros_are_gaps: bool = 
     n_columns = 2 + 3 * len(named)
     values = parse_numbers(_cells_filled(body, n_columns, title, start + 1), n_columns, title, start + 1)
     values = values[:, : 2 + 3 * n_markers]
-    n_frames = int(_number(header, "numframes", title))
+    n_frames = _count(header, "numframes", title)
     if len(values) != n_frames:
         raise FileFormatError(
             f"{title}: NumFrames is {n_frames}, but {len(values)} frames were found; "
@@ -179,11 +189,18 @@ def read_trc(path: str | Path, units: str | None = None, zeros_are_gaps: bool = 
             f"{title}, line {start + 1 + frame}: marker {names[marker]!r} has some but not all of its three values; "
             "blank all three or fill them."
         )
+    endless = np.isinf(stored).any(axis=2)
+    if endless.any():
+        frame, marker = np.argwhere(endless)[0]
+        raise FileFormatError(
+            f"{title}, line {start + 1 + frame}: marker {names[marker]!r} is infinitely far; "
+            "blank its three cells if it was not seen."
+        )
     if zeros_are_gaps:
         stored, found = zeros_as_gaps(stored, tuple(names), title)
         notes += found
     factor = length_factor(
-        stored, units or header["units"], title, "Correct Units in its third line, or state the unit (units='mm')."
+        stored, units or header["units"], title, "Correct Units in its third line, or state the unit (--units mm)."
     )
     markers = Markers(tuple(names), time, stored * factor, rate)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -29,7 +29,7 @@ def _kind_by_content(path: Path) -> str | None:
     except OSError as error:
         raise FileFormatError(f"{path} cannot be read: {error.strerror}.") from None
     if not head:
-        raise FileFormatError(f"{path.name} is empty.")
+        raise FileFormatError(f"{path.name} is empty. Export or copy it again.")
     if len(head) > 1 and head[1] == 0x50 and b"\0" in head:
         return "c3d"
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()

@@ -83,6 +83,9 @@ def foot_forces(
             else:
                 spoiled[rows] = True
     trusted = ~spoiled
+    for plate in plates:  # forces shorter than the motion: beyond them nobody knows what the ground did
+        slack = 0.5 * float(np.median(np.diff(plate.time))) if len(plate.time) > 1 else 0.0
+        trusted &= (time >= plate.time[0] - slack) & (time <= plate.time[-1] + slack)
     marker_events = tuple(marker_events)
     for side in ("left", "right"):
         down = np.zeros(len(time), dtype=bool)

@@ -369,10 +369,11 @@ def _tracked_markers(
     amounts = np.array([1.0 if weights is None else float(weights[name]) for name in markers])
     if not (amounts > 0).any():
         first = asked[0] if asked else (data_markers[0] if len(data_markers) else "")
+        near = nearest_names(first, data_markers if first in known else in_model)
         raise DataError(
             f"No marker with a weight is in both the recording and the model '{model.name}': the recording has "
             f"{', '.join(data_markers[:5])} ..., the model {', '.join(in_model[:5])} ... ('{first}'"
-            f"{nearest_names(first, in_model) or ' resembles none'}). Rename the markers or pass a marker map."
+            f"{near or ' resembles none'}). Rename the markers or pass a marker map."
         )
     return markers, amounts, tuple(notes)
 

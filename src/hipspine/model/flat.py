@@ -420,7 +420,11 @@ def flatten_paths(
     points, wraps = [], []
     for path in paths:
         if len(path.points) < 2:
-            raise ModelError(f"A path has {len(path.points)} point(s); it needs an origin and an insertion.")
+            first = f" (with '{path.points[0].name}')" if path.points else ""
+            raise ModelError(
+                f"A path of the model{first} has {len(path.points)} point(s); it needs an origin and an insertion. "
+                "Add them in the model."
+            )
         for point in path.points:
             R, p = placement(point.frame)
             coordinates, functions = [-1, -1, -1], [0, 0, 0]

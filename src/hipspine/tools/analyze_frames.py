@@ -14,7 +14,7 @@ import numpy as np
 
 from hipspine.errors import DataError
 from hipspine.formats.analyze_setup import AnalyzeSetup
-from hipspine.formats.sto import read_table
+from hipspine.formats.sto import read_input
 from hipspine.mechanics.couplers import FlatCouplers, assemble, coupling_slopes, flatten_couplers, function_pieces
 from hipspine.mechanics.free_coordinates import free_rows
 from hipspine.mechanics.passive_forces import PassiveForces, passive_forces
@@ -99,12 +99,12 @@ def load_analyze(setup: AnalyzeSetup) -> AnalyzeProblem:
     model = model_with_force_sets(setup.model_file, setup.force_set_files, setup.replace_force_set)
     speeds = None
     if setup.states_file is not None:
-        table = read_table(setup.states_file)
+        table = read_input(setup.states_file)
         motion, speeds = coordinate_columns(model, table), coordinate_columns(model, table, "speed")
     elif setup.coordinates_file is not None:
-        motion = coordinate_columns(model, read_table(setup.coordinates_file))
+        motion = coordinate_columns(model, read_input(setup.coordinates_file))
         if setup.speeds_file is not None:
-            speeds = coordinate_columns(model, read_table(setup.speeds_file), "speed")
+            speeds = coordinate_columns(model, read_input(setup.speeds_file), "speed")
     else:
         raise DataError(f"{setup.path.name} names no motion; write its name into <coordinates_file>.")
     return AnalyzeProblem(

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from hipspine.errors import DataError, nearest_names
+from hipspine.errors import DataError, UnknownName, nearest_names
 from hipspine.formats.external_loads import ExternalLoadsFile, read_external_loads
+from hipspine.formats.marker_names import ALIKE, swapped_side
 from hipspine.formats.osim import read_model, with_force_set
 from hipspine.formats.set_files import read_force_set
-from hipspine.formats.sto import Table, read_table
+from hipspine.formats.sto import Table, read_input
 from hipspine.mechanics.external_wrenches import columns_of, external_wrenches
 from hipspine.mechanics.kinematics import forward_kinematics
 from hipspine.model.flat import FlatModel
+from hipspine.model.massless import require_mass_at_ends
 from hipspine.model.records import GROUND, Model
 from hipspine.motion.splines import natural_spline
 
@@ -23,6 +26,7 @@ from hipspine.motion.splines import natural_spline
 def model_with_force_sets(model_file: Path, force_sets: Sequence[Path] = (), replace_all: bool = False) -> Model:
     """A model with the forces of force-set files appended, in their order, or in the place of its own."""
     model = read_model(model_file)
+    require_mass_at_ends(model)
     if replace_all and not force_sets:
         return with_force_set(model, [], True)
     for number, path in enumerate(force_sets):
@@ -76,6 +80,7 @@ def coordinate_columns(model: Model, table: Table, quantity: str = "value") -> C
             f"{table.name}: none of its {len(table.labels)} columns is a coordinate of model '{model.name}' "
             f"(first: '{label}'{nearest_names(label, names)}). Is it a motion of this model?"
         )
+    _require_no_misspelt(model, table, [n for n, known in zip(names, given, strict=True) if not known], unknown)
     if table.in_degrees:
         values[:, rotates] *= np.pi / 180.0
     bad = np.argwhere(~np.isfinite(values))
@@ -85,6 +90,23 @@ def coordinate_columns(model: Model, table: Table, quantity: str = "value") -> C
             "fill or trim the gap first."
         )
     return CoordinateColumns(np.asarray(table.time), values, given, tuple(unknown))
+
+
+def _require_no_misspelt(model: Model, table: Table, absent: list[str], unknown: list[str]) -> None:
+    """Refuse a column that is no coordinate where one spelt nearly so is missing: its motion would be lost.
+
+    OpenSim leaves such a coordinate at its default without a word.
+    """
+    held = {one.dependent for one in model.couplers}
+    held |= {one.name for one in model.coordinates if one.locked or one.prescribed}
+    waiting = [name for name in absent if name not in held]
+    for label in unknown:
+        near = [] if "/" in label else difflib.get_close_matches(label, waiting, n=1, cutoff=ALIKE)
+        if near and swapped_side(label, waiting) != near[0]:
+            raise UnknownName(
+                f"{table.name} has a column '{label}', which is no coordinate of model '{model.name}', and none for "
+                f"its '{near[0]}' (nearest). Rename the column, or remove it if '{near[0]}' was not measured."
+            )
 
 
 def coordinate_of_label(label: str, quantity: str = "value") -> str:
@@ -155,7 +177,7 @@ def read_measured_loads(path: Path | None, setup_folder: Path) -> MeasuredLoads 
     file = read_external_loads(path, setup_folder=setup_folder)
     if file.data_file is None or not any(force.applies for force in file.forces):
         return None
-    return MeasuredLoads(file, read_table(file.data_file))
+    return MeasuredLoads(file, read_input(file.data_file))
 
 
 def loads_files(path: Path | None, loads: MeasuredLoads | None) -> tuple[Path, ...]:

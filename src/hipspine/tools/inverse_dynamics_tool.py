@@ -12,7 +12,7 @@ import numpy as np
 
 from hipspine.errors import UnsupportedFeature, nearest_names
 from hipspine.formats.id_setup import IDSetup
-from hipspine.formats.sto import Table, read_table
+from hipspine.formats.sto import Table, read_input
 from hipspine.mechanics.inverse_dynamics import inverse_dynamics
 from hipspine.mechanics.kinematics import forward_kinematics
 from hipspine.mechanics.passive_forces import generalised_forces, passive_forces, project_wrenches, require_supported
@@ -84,7 +84,7 @@ def load_inverse_dynamics(setup: IDSetup) -> InverseDynamicsProblem:
             "OpenSim would let them pull with the activation and fibre length that the model file holds as defaults, "
             "which is no measured force. Write Muscles into <forces_to_exclude>."
         )
-    motion = coordinate_columns(model, read_table(setup.coordinates_file))
+    motion = coordinate_columns(model, read_input(setup.coordinates_file))
     loads = None if excluded.everything else read_measured_loads(setup.external_loads_file, setup.path.resolve().parent)
     return InverseDynamicsProblem(setup, model, flatten(model), motion, loads, excluded)
 

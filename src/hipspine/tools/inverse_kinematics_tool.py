@@ -12,7 +12,7 @@ import numpy as np
 from hipspine.errors import DataError, FileFormatError, UnknownName, nearest_names
 from hipspine.formats.ik_setup import IKSetup
 from hipspine.formats.ik_tasks import TaskSet
-from hipspine.formats.sto import Table, read_table
+from hipspine.formats.sto import Table, read_input
 from hipspine.formats.trc import read_trc
 from hipspine.mechanics.inverse_kinematics import (
     CoordinateTask,
@@ -70,7 +70,7 @@ def load_inverse_kinematics(setup: IKSetup) -> PoseProblem:
             f"Marker '{markers.names[m]}' stands at 0 0 0 in {int(at_origin[:, m].sum())} frame(s), taken as "
             "a position as in OpenSim; blank the cells where it was not seen."
         )
-    table = read_table(setup.coordinate_file) if setup.coordinate_file is not None else None
+    table = read_input(setup.coordinate_file) if setup.coordinate_file is not None else None
     tasks = coordinate_tasks(model, setup.tasks, table, markers.time)
     # OpenSim 4.6 keeps couplers exact whatever the constraint_weight of the set-up says (docs/theory/couplers.md).
     search = prepare_search(model, markers.names, marker_weights(setup.tasks), tasks)

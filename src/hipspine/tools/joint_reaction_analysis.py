@@ -12,7 +12,7 @@ import numpy as np
 
 from hipspine.errors import DataError, UnknownName, UnsupportedFeature, nearest_names
 from hipspine.formats.analyze_setup import JointReaction
-from hipspine.formats.sto import Table, read_table
+from hipspine.formats.sto import Table, read_input
 from hipspine.mechanics.actuators import actuator_wrenches, unit_actuator_forces
 from hipspine.mechanics.joint_reactions import JointForceField, Reaction, joint_forces_in_frames, joint_reaction
 from hipspine.mechanics.passive_forces import require_supported
@@ -63,7 +63,7 @@ def prepare_reactions(problem: AnalyzeProblem, analysis: JointReaction, forces: 
                 "forces from the activations and fibre lengths that the model holds as defaults. Name the _force.sto "
                 "of a static optimisation there."
             )
-        forces = read_table(analysis.forces_file)
+        forces = read_input(analysis.forces_file)
     actuators = (*model.muscles, *model.actuators)
     lacking = [one.name for one in actuators if one.applies_force and one.name not in forces.labels]
     if lacking:

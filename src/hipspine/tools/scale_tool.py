@@ -11,7 +11,7 @@ from hipspine.errors import DataError
 from hipspine.formats import opensim_xml as xml
 from hipspine.formats.osim import read_model, with_marker_set
 from hipspine.formats.scale_setup import MarkerPlacement, ModelScaling, ScaleSetup
-from hipspine.formats.sto import Table, read_table
+from hipspine.formats.sto import Table, read_input
 from hipspine.formats.trc import read_trc
 from hipspine.mechanics.inverse_kinematics import Kinematics, inverse_kinematics
 from hipspine.mechanics.marker_placement import StaticMarkers, only_markers, place_markers, static_markers
@@ -124,7 +124,7 @@ def _placed(scaled: Model, placement: MarkerPlacement) -> tuple[StaticMarkers, K
     assert placement.marker_file is not None
     static = static_markers(_markers(placement.marker_file), placement.time_range, placement.max_marker_movement)
     model = only_markers(scaled, static.names)
-    table = read_table(placement.coordinate_file) if placement.coordinate_file is not None else None
+    table = read_input(placement.coordinate_file) if placement.coordinate_file is not None else None
     recording = static.recording()
     tasks = coordinate_tasks(model, placement.tasks, table, recording.time)
     pose = inverse_kinematics(model, recording, marker_weights(placement.tasks), tasks)
