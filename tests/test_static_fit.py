@@ -13,6 +13,7 @@ from hipspine.example.body import example_model
 from hipspine.formats import opensim_xml as xml
 from hipspine.formats.osim import read_model, with_marker_set
 from hipspine.formats.trc import read_trc
+from hipspine.mechanics.couplers import assemble, flatten_couplers
 from hipspine.mechanics.inverse_kinematics import inverse_kinematics
 from hipspine.mechanics.kinematics import forward_kinematics
 from hipspine.mechanics.muscle_paths import muscle_paths
@@ -257,6 +258,30 @@ def test_left_and_right_swapped_are_suspected(model):
     swapped = replace(mirrored(seen), position_G=seen.position_G)
     with pytest.raises(DataError, match="swapped"):
         static_fit(model, swapped, MASS)
+
+
+# -------------------------------------------------------------------------------------------------- another skeleton
+
+
+def test_known_sizes_come_back_on_a_body_with_arms_and_couplers(shared):
+    """A Rajagopal-type model: splined knees with coupled patellae, locked toes, arms whose twist is hardly seen."""
+    model = read_model(shared / "opensim" / "sweeps" / "subject_walk_scaled.osim")
+    known = {body.name: 1.0 for body in model.bodies} | {"torso": 0.95, "pelvis": 1.04}
+    for side in "rl":
+        known |= {f"femur_{side}": 1.07, f"patella_{side}": 1.07, f"tibia_{side}": 0.96}
+    person = sized(model, known)
+    rng = np.random.default_rng(0)
+    q = default_pose(person)
+    for i, coordinate in enumerate(person.coordinates):
+        if not coordinate.locked and coordinate.motion == "rotational":
+            bend = abs(rng.normal()) * 0.15
+            q[i] += bend if "knee" in coordinate.name or "elbow" in coordinate.name else 0.08 * rng.normal()
+    poses = forward_kinematics(flatten(person), assemble(flatten_couplers(person), q)[None])
+    place = np.array([marker_G(poses, marker) for marker in person.markers]).transpose(1, 0, 2)
+    seen = Markers(tuple(marker.name for marker in person.markers), np.zeros(1), place, 100.0)
+    fit = static_fit(model, seen, 75.0)
+    assert dict(fit.factors) == pytest.approx(known, abs=1e-6)
+    assert any("patella_l, patella_r as femur_l, femur_r" in note for note in fit.notes)
 
 
 # -------------------------------------------------------------------------------------------------------- golden data

@@ -43,8 +43,7 @@ FAR_MARKER = 0.05  # m from its generic place: worth a note
 STILL = 0.02  # m: a marker that moves more while the person stands is noted
 START_NOISE = 0.02  # m
 LARGEST_STEP = 0.2  # of a factor, rad or m
-CONVERGED, STEP_LIMIT = 1e-9, 300
-SAME_POSE, ROUND_LIMIT = 1e-6, 10  # rad or m between two ways to the pose
+CONVERGED, STEP_LIMIT, ROUND_LIMIT = 1e-9, 40, 50
 SAME_DIRECTION = 1e-7  # relative: slopes of the pose nearer to dependence than this are one
 
 
@@ -283,8 +282,8 @@ def _fitted(problem: _Problem, groups: Groups, whole: float | None = None) -> _F
     """Factors of the groups, pose, weights of the markers and their noise, each the best for the others.
 
     Inverse kinematics finds the pose and which limits hold it; Gauss-Newton steps in factors and pose together follow,
-    until inverse kinematics has nothing to add (docs/theory/static_fit.md). `whole`: where the factors are drawn to;
-    None: nowhere.
+    round after round, until at the pose of inverse kinematics no factor moves (docs/theory/static_fit.md). `whole`:
+    where the factors are drawn to; None: nowhere.
     """
     s = np.full(len(groups), 1.0 if whole is None else whole)
     weights, noise = np.ones(len(problem.names)), START_NOISE
@@ -292,7 +291,7 @@ def _fitted(problem: _Problem, groups: Groups, whole: float | None = None) -> _F
         q, search = _posed(problem, groups, s, weights)
         columns = _free_columns(search, q)
         low, high = search.clamps.T
-        for _ in range(STEP_LIMIT):
+        for taken in range(STEP_LIMIT):
             error, slopes = problem.linearised(q, groups, s, columns)
             root = np.repeat(np.sqrt(weights), 3)
             step, told = _step(root * error, root[:, None] * slopes, s, noise, whole)
@@ -300,22 +299,18 @@ def _fitted(problem: _Problem, groups: Groups, whole: float | None = None) -> _F
             spare = max(3.0 * len(weights) - len(columns) - told, 1.0)
             new_noise = max(float(np.sqrt((weights * squares).sum() / spare)), SMALLEST_NOISE)
             new_weights = (TAIL + 3.0) / (TAIL + squares / new_noise**2)
-            shifts = (step, 1e-3 * (new_noise / noise - 1.0), 1e-3 * (new_weights / weights - 1.0))
-            change = max(float(np.abs(one).max()) for one in shifts)
-            if change < CONVERGED:
+            # the pose is not asked for: inverse kinematics finishes it, also where it is nearly free
+            shifts = (step[: len(groups)], 1e-3 * (new_noise / noise - 1.0), 1e-3 * (new_weights / weights - 1.0))
+            if max(float(np.abs(one).max()) for one in shifts) < CONVERGED:
+                if taken == 0:
+                    return _Fit(groups, s, q, error.reshape(-1, 3), weights, noise, columns, slopes)
                 break
             step = step * min(1.0, LARGEST_STEP / float(np.abs(step).max()))
             s = s + step[: len(groups)]
-            q[columns] = np.clip(q[columns] + step[len(groups) :], low[columns], high[columns])
             _require_in_reach(groups, s)
+            q[columns] = np.clip(q[columns] + step[len(groups) :], low[columns], high[columns])
+            columns = columns[(q[columns] > low[columns]) & (q[columns] < high[columns])]
             noise, weights = new_noise, new_weights
-        else:
-            break
-        posed, search = _posed(problem, groups, s, weights)
-        if np.abs(posed - q)[columns].max(initial=0.0) < SAME_POSE and np.array_equal(
-            columns, _free_columns(search, posed)
-        ):
-            return _Fit(groups, s, posed, error.reshape(-1, 3), weights, noise, columns, slopes)
     raise DataError(
         "The sizes of the segments did not settle on the standing trial: several sizes and poses explain the markers "
         "equally well. Use a trial with markers on more segments, or a ScaleTool set-up."
