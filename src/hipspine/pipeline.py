@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hipspine.errors import DataError
+from hipspine.errors import DataError, UnknownName, nearest_names
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from hipspine.formats.marker_names import MarkerMatch
     from hipspine.mechanics.foot_forces import FootForces
     from hipspine.mechanics.inverse_kinematics import Kinematics
     from hipspine.mechanics.joint_reactions import Reaction
@@ -85,7 +86,7 @@ def analyse_trial(
     forces : .mot, .sto or .forces with ground forces, or an ExternalLoads .xml; a C3D trial brings its own plates
     static : standing trial to scale the model to; needs `mass` (kg)
     marker_map : file that says which marker of the trial is which of the model
-    weights : marker name to weight; all 1 where not given
+    weights : the model's marker name to weight, 0 for one not to follow; 1 for those not named
     cutoff : low-pass of the coordinates, Hz
     exponent : p of the muscle cost sum |activation|^p
     up : vertical axis of the laboratory ("y", "z" ...); found from the data where not given
@@ -139,7 +140,7 @@ def analyse_trial(
         warnings += notes
 
     say("Inverse kinematics")
-    kinematics = inverse_kinematics(body_model, named_as(recorded.markers, match.pairs), weights)
+    kinematics = inverse_kinematics(body_model, named_as(recorded.markers, match.pairs), _all_weights(match, weights))
     warnings += kinematics.notes
     motion = prepare_motion(kinematics.time, _without_gaps(kinematics, recorded.name), cutoff)
 
@@ -188,7 +189,8 @@ def analyse_trial(
         reactions=reactions,
         provenance=_provenance(
             body_model, [trial, model, forces, static, marker_map], recorded, warnings,
-            {"cutoff_Hz": cutoff, "exponent": exponent, "mass_kg": mass, **reading},
+            {"cutoff_Hz": cutoff, "exponent": exponent, "mass_kg": mass,
+             "weights": sorted(weights.items()) if weights else None, **reading},
         ),
     )  # fmt: skip
 
@@ -294,6 +296,20 @@ def foot_bodies(model: Model) -> dict[str, str]:
         elif f"calcn_{letter}" in names:
             found[side] = f"calcn_{letter}"
     return found
+
+
+def _all_weights(match: MarkerMatch, weights: Mapping[str, float] | None) -> dict[str, float] | None:
+    """A weight for every paired marker, 1 where none is stated; refuses a name that was not paired."""
+    if weights is None:
+        return None
+    followed = [target for _, target in match.pairs]
+    for name in weights:
+        if name not in followed:
+            raise UnknownName(
+                f"A weight is given for marker {name!r}, which is not both in the trial and in the model"
+                f"{nearest_names(name, followed)}. Correct the name, or leave it out."
+            )
+    return {name: float(weights.get(name, 1.0)) for name in followed}
 
 
 def _without_gaps(kinematics: Kinematics, title: str) -> np.ndarray:
