@@ -65,12 +65,13 @@ _RELATIVE = re.compile(
 _REPORTS = re.compile(
     r"\b(?:says?|said|reports?|reported|noticed|notices|told|tells|worried|worries|thinks|states?|that)\b"
 )
+# What only "resolved" or "went away", without saying when, may have been yesterday: it counts.
 _PAST = re.compile(
     r"\b(?:years? ago|decades? ago|\d+\s*(?:yrs?|years?) (?:ago|back|earlier)|in (?:19|20)\d\d|"
     r"as a (?:child|teenager|boy|girl)|"
-    r"in (?:childhood|his youth|her youth)|resolved|used to|long ago|in the past|previous(?:ly)?|once had|"
+    r"in (?:childhood|his youth|her youth)|used to|long ago|in the past|previous(?:ly)?|once had|"
     r"years (?:back|earlier)|"
-    r"history of|no longer|has gone|went away|cleared up)\b"
+    r"history of|no longer)\b"
 )
 _IMAGINED = re.compile(
     r"\b(?:if|should|in case|advised|warned|told to|instructed|safety.?net\w*|watch(?:ing)? (?:out )?for|look out for|"

@@ -71,7 +71,7 @@ class Claim:
 
     def figure(self) -> str:
         """The figure as text: value, unit, interval."""
-        unit = "" if self.unit in ("", "ratio", "1") else f" {self.unit}"
+        unit = "" if self.unit in ("", "ratio", "1", "proportion") else f" {self.unit}"
         if self.value is None:
             if self.range:
                 return f"{self.range[0]:g} to {self.range[1]:g}{unit}"
