@@ -160,3 +160,10 @@ def test_the_mass_is_the_persons_after_scaling_and_the_models_else(files, body, 
         scaled = analyse_trial(trial, model=body, forces=forces, static=trial, mass=mass)
         assert scaled.mass == pytest.approx(mass, rel=1e-9)
         assert scaled.model.mass == pytest.approx(mass, rel=1e-9)
+    taller = changed(trial, "taller.trc", position_G=1.05 * read_trc(trial).markers.position_G)
+    other = analyse_trial(trial, model=body, forces=forces, static=taller, mass=90.0)
+
+    def thigh(analysis):
+        return -next(one for one in analysis.model.joints if one.name == "knee_l").parent.translation_B[1]
+
+    assert thigh(other) > 1.03 * thigh(scaled)
