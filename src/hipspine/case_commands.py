@@ -1,4 +1,4 @@
-"""This file answers: which commands work on a case: new, check, findings, evidence?
+"""This file answers: which commands work on a case: new, interview, check, findings, evidence?
 
 Each parses, calls one function and shows what came back. `register_on` adds them to the program of `hipspine.cli`.
 """
@@ -36,6 +36,49 @@ def register_on(app: typer.Typer, plain_errors: Callable[[], AbstractContextMana
             case.mkdir(parents=True, exist_ok=True)
             target.write_text(template(quick), encoding="utf-8")
         typer.echo(target)
+
+    @app.command()
+    def interview(case: Annotated[Path, CaseFolder]) -> None:
+        """Ask what CASE does not answer yet, danger first; each answer is kept at once, so stop whenever you like."""
+        with plain_errors():
+            from hipspine.case.reading import case_file, parse_case, read_case
+            from hipspine.clinic.findings import findings as find
+            from hipspine.clinic.interview import questions, with_answer
+            from hipspine.clinic.safety_gate import screen
+            from hipspine.errors import HipspineError
+            from hipspine.output_folder import output_file
+            from hipspine.report.findings_text import as_text
+
+            read_case(case)  # a file that cannot be read is refused in its own words
+            target = case_file(case)
+            text, skipped = target.read_text(encoding="utf-8"), set()
+            typer.echo("Enter leaves a question open, ? says why it is asked, q stops.", err=True)
+            while True:
+                now = parse_case(text, str(target))
+                if screen(now).state == "act now":
+                    typer.echo(as_text(find(now)), nl=False)
+                    return
+                rest = (one for one in questions(now) if (one.section, one.key, one.side) not in skipped)
+                question = next(rest, None)
+                if question is None:
+                    typer.echo(f"Nothing else to ask. Next: hipspine findings {case}", err=True)
+                    return
+                typer.echo(f"\n{question.text}\n  {question.answers}")
+                said = typer.prompt("", default="", show_default=False, prompt_suffix="> ").strip()
+                if said == "?":
+                    typer.echo(question.why)
+                elif said == "q":
+                    return
+                elif not said:
+                    skipped.add((question.section, question.key, question.side))
+                else:
+                    try:
+                        text = with_answer(text, question, said)
+                    except HipspineError as error:
+                        typer.echo(str(error), err=True)
+                        continue
+                    with output_file(target) as fresh:
+                        fresh.write_text(text, encoding="utf-8")
 
     @app.command()
     def check(case: Annotated[Path, CaseFolder]) -> None:

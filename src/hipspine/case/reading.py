@@ -70,9 +70,7 @@ def read_case(path: Path | str) -> Case:
     DataError
         Lines that cannot be used; every one is named.
     """
-    target = Path(path)
-    if target.is_dir():
-        target = target / FILE_NAME
+    target = case_file(path)
     if not target.is_file():
         raise FileFormatError(f"{target} does not exist. `hipspine new {path}` writes one to fill in.")
     try:
@@ -80,6 +78,12 @@ def read_case(path: Path | str) -> Case:
     except UnicodeDecodeError as error:
         raise FileFormatError(f"{target} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
     return parse_case(text, str(target))
+
+
+def case_file(path: Path | str) -> Path:
+    """The `case.toml` of a case folder, or the file itself."""
+    target = Path(path)
+    return target / FILE_NAME if target.is_dir() else target
 
 
 def parse_case(text: str, name: str = FILE_NAME) -> Case:

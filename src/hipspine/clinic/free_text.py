@@ -62,6 +62,10 @@ _RELATIVE = re.compile(
     r"\b(?:family history|fhx?|(?:(?:his|her|my|the|a|patient's)\s+)?(?:grand)?(?:mother|father|mum|mom|dad|brother|"
     r"sister|aunt|uncle|cousin|son|daughter|wife|husband|partner|friend|neighbour|neighbor|colleague|parents?|siblings?))\b"
 )
+_OWNS = re.compile(
+    r"(?:'s)?\s*(?:and (?:\w+ )?\w+ )?(?:had|has|have|having|with|was|is|were|are|died|suffer\w*|got|gets|developed|"
+    r"diagnosed|[:-]|$)"
+)
 _REPORTS = re.compile(
     r"\b(?:says?|said|reports?|reported|noticed|notices|told|tells|worried|worries|thinks|states?|that)\b"
 )
@@ -73,9 +77,16 @@ _PAST = re.compile(
     r"years (?:back|earlier)|"
     r"history of|no longer)\b"
 )
+# Advice about what might come, not a report of what is: "return if ...", "warned about ...".
 _IMAGINED = re.compile(
-    r"\b(?:if|should|in case|advised|warned|told to|instructed|safety.?net\w*|watch(?:ing)? (?:out )?for|look out for|"
-    r"risk of|explained|leaflet|discussed|may develop|could develop|would)\b"
+    r"\b(?:return|back|call|ring|phone|attend|contact|help|hospital|department|ed|review\w*|stop)\b[^,]*\bif\b"
+    r"|\b(?:if|should|unless|in case of)\s*(?:any |new |the |there (?:is|are) )?$"
+    r"|\bif (?:any|there|you|new|these|signs|symptoms|(?:he|she|they) (?:develop|notice|get|experience)s?)\b"
+    r"|\b(?:advised|warned|told|instructed|educated|counselled|informed) (?:\w+ )?(?:about|of|on|regarding|to (?:look|"
+    r"watch|return|report|call|seek|come|go))\b"
+    r"|\bsafety.?net\w*|\b(?:look|watch)(?:ing)? (?:out )?for\b|\brisks? of\b|\bleaflet\b"
+    r"|\b(?:may|might|could) develop\b"
+    r"|\b(?:explained|discussed) (?:\w+ )?(?:signs?|symptoms?|red flags?|risks?|possibility)\b"
 )
 _UNSURE = re.compile(r"\b(?:unsure|not sure|uncertain|unclear|wonders|doubt\w*|ask\w*|query)\s+(?:if|whether)\b")
 
@@ -119,6 +130,8 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 def _counts(clause: str, hit: re.Match[str], past_counts: bool) -> bool:
     before, after = clause[: hit.start()], clause[hit.end() :]
+    if re.match(r"\s+in (?:the |his |her |my )?(?:family|mother|father|sister|brother|aunt|uncle|parents?)\b", after):
+        return False
     return not (
         _denied(before, after)
         or _somebody_else(before)
@@ -148,7 +161,10 @@ def _somebody_else(before: str) -> bool:
     relatives = list(_RELATIVE.finditer(before))
     if not relatives or _REPORTS.search(before[relatives[0].end() :]):
         return False  # "mother says he has ..." tells of the person
-    between = before[relatives[-1].end() :]
+    last = relatives[-1]
+    between = before[last.end() :]
+    if not last[0].startswith(("family", "fh")) and not _OWNS.match(between):
+        return False
     return not re.search(r",|\b(?:patient|person|he|she|i)\b", between)
 
 
