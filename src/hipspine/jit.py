@@ -34,7 +34,7 @@ def cache_folder() -> Path:
 
 
 CACHE_FOLDER = cache_folder()
-numba.config.CACHE_DIR = str(CACHE_FOLDER)
+setattr(numba.config, "CACHE_DIR", str(CACHE_FOLDER))  # noqa: B010  (its attributes exist at run time only)
 
 # `nnan`/`ninf` are left out: missing markers are NaN and must stay recognisable. `reassoc` is left out: kinematics took
 # 1.3 times as long with it, and it costs compile time.
