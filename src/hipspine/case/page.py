@@ -17,9 +17,9 @@ one to fill in, `hipspine check CASE` says what is missing, odd or contradictory
 - Each measured value is a table of its own with value, unit, method, side, examiner and date. Without a
   `standard_error` the method's is taken; "assumed" marks those that no study in the register gives.
 - Two readings of one quantity: the better method is used, both are shown when they disagree.
-- `hipspine findings` reads person, setting, history, findings, visits, what image reports say, leg length difference, hip
-  rotation and graded hip strength. Every other measure, questionnaire scores and recordings are checked and kept, and
-  change nothing there.
+- `hipspine findings` reads person, setting, history, findings, visits, what image reports say, leg length difference,
+  hip rotation and graded hip strength. Every other measure, questionnaire scores and recordings are checked and kept,
+  and change nothing there.
 
 ## Answered first, at every visit
 
