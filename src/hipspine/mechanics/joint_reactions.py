@@ -23,7 +23,7 @@ from hipspine.mechanics.kinematics import place_bodies
 from hipspine.mechanics.muscle_paths import add_path_wrenches, lay_paths, lengths_and_arms
 from hipspine.mechanics.static_optimization import MuscleSetup
 from hipspine.model.flat import FlatModel, placement
-from hipspine.model.records import GROUND, Model
+from hipspine.model.records import GROUND, Frame, Model
 
 
 @kernel
@@ -173,7 +173,8 @@ def joint_reaction(
     joint : name of the joint
     on : "child" or "parent": the body on which the reaction acts
     express_in : "ground", "child", "parent" (those bodies' own axes, OpenSim's meaning), "joint" (the joint frame on
-        the body chosen by `on`), or the name of a body
+        the body chosen by `on`), the name of a body, or the name or path of a joint's frame, such as
+        `/jointset/hip_r/pelvis_offset`
 
     Raises
     ------
@@ -198,21 +199,51 @@ def joint_reaction(
     wrench = sign * field.joint_force_G[:, b]
     force_G, moment_G = wrench[:, 3:], wrench[:, :3] - np.cross(p_G, wrench[:, 3:])
     named = {"child": record.child.body, "parent": record.parent.body, "joint": own.body}.get(express_in, express_in)
+    offset = None if named in flat.body_names else _joint_frame(model, express_in)
+    if offset is not None:
+        named = offset.body
     if named not in flat.body_names:
         raise UnknownName(
-            f"Reactions cannot be expressed in '{express_in}', which is no body"
+            f"Reactions cannot be expressed in '{express_in}', which is no body and no joint's frame"
             f"{nearest_names(express_in, flat.body_names)}. Name a body, or child, parent, joint or ground."
         )
     f = flat.body_names.index(named)
     R_GF, p_GF = field.R_GB[:, f], field.p_GB[:, f]
     if express_in == "joint":
         R_GF, p_GF = R_GF @ R_BF, p_G
-    if named == GROUND:
+    elif offset is not None:
+        R_BO, p_BO = placement(offset)
+        R_GF, p_GF = R_GF @ R_BO, p_GF + R_GF @ p_BO
+    if named == GROUND and offset is None and express_in != "joint":
         force, moment, point = force_G, moment_G, p_G
     else:
         force, moment, point = (np.einsum("tij,ti->tj", R_GF, vector) for vector in (force_G, moment_G, p_G - p_GF))
     in_frame = named if express_in != "joint" else f"{own.name or own.body}_joint_frame"
+    in_frame = offset.name if offset is not None else in_frame
     return Reaction(f"{joint}_on_{own.body}_in_{in_frame}", joint, own.body, in_frame, force, moment, point)
+
+
+def _joint_frame(model: Model, name: str) -> Frame | None:
+    """The frame of a joint that a name or path means, None where there is none.
+
+    Raises
+    ------
+    UnknownName
+        Several joints have frames of that name in different places.
+    """
+    parts = name.strip("/").split("/")
+    found = {
+        frame
+        for joint in model.joints
+        if len(parts) < 2 or parts[-2] == joint.name
+        for frame in (joint.parent, joint.child)
+        if frame.name and frame.name == parts[-1]
+    }
+    if len(found) > 1:
+        raise UnknownName(
+            f"Several joints have a frame named '{name}'; say which by its path, such as /jointset/JOINT/{parts[-1]}."
+        )
+    return found.pop() if found else None
 
 
 def joint_force_field(
