@@ -48,8 +48,8 @@ READ_AGAIN = {
     "static_optimization": ["ik.mot", "subject01_walk1_grf.mot"],
     "joint_reactions": ["ik.mot", "subject01_walk1_grf.mot", "so_StaticOptimization_force.sto"],
 }
-# Flop per frame that the arithmetic needs at least, counted once by hand for this model (docs/performance.md): inverse
-# kinematics about 5 steps; moment arms after the poses; static optimisation with lengths, arms, capacities and moments.
+# Flop per frame that the arithmetic needs at least (docs/performance.md): inverse dynamics, moment arms and 18 of static
+# optimisation are counted, the rest is estimated; inverse kinematics with about five Newton steps.
 KILOFLOP = {
     "inverse_kinematics": 47.0,
     "inverse_dynamics": 8.1,
