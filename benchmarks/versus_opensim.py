@@ -48,8 +48,8 @@ READ_AGAIN = {
     "static_optimization": ["ik.mot", "subject01_walk1_grf.mot"],
     "joint_reactions": ["ik.mot", "subject01_walk1_grf.mot", "so_StaticOptimization_force.sto"],
 }
-# Flop per frame that the arithmetic needs at least (docs/performance.md): inverse dynamics, moment arms and 18 of static
-# optimisation are counted, the rest is estimated; inverse kinematics with about five Newton steps.
+# Flop per frame that the arithmetic needs at least (docs/performance.md): inverse dynamics, moment arms and 18 of the
+# static optimisation are counted, the rest is estimated; inverse kinematics with about five Newton steps.
 KILOFLOP = {
     "inverse_kinematics": 47.0,
     "inverse_dynamics": 8.1,
@@ -339,6 +339,7 @@ def linear_in_frames(problems: Problems, repeats: int) -> dict[str, Any]:
 def budgets(folder: Path, scratch: Path, full: bool) -> dict[str, Any]:
     """Seconds of `hipspine --help`, of a first-ever `hipspine loads` and of a warm one, each a new process."""
     command = [sys.executable, "-m", "hipspine.cli"]
+    usual = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
     def seconds(arguments: list[str], environment: dict[str, str]) -> float:
         start = time.perf_counter()
@@ -348,12 +349,12 @@ def budgets(folder: Path, scratch: Path, full: bool) -> dict[str, Any]:
             raise SystemExit(f"hipspine {arguments[0]} failed: {done.stderr[-1500:]}")
         return taken
 
-    found: dict[str, Any] = {"help_s": min(seconds(["--help"], dict(os.environ)) for _ in range(5))}
+    found: dict[str, Any] = {"help_s": min(seconds(["--help"], usual) for _ in range(5))}
     if not full:
         return found
     trial = cut_trial(folder / "subject01_walk1.trc", scratch / "walk_121.trc", 0.5, 2.5)
     model, forces = str(folder / "subject01_simbody.osim"), str(folder / "external_loads.xml")
-    environment = {**os.environ, "HIPSPINE_CACHE": str(scratch / "kernels")}
+    environment = {**usual, "HIPSPINE_CACHE": str(scratch / "kernels")}
     arguments = ["loads", str(trial), "--model", model, "--forces", forces]
     found["frames"] = 121
     found["first_run_s"] = seconds([*arguments, "--out", str(scratch / "first")], environment)
