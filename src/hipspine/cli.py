@@ -72,7 +72,7 @@ def stages() -> Iterator[Callable[[str], None]]:
     from hipspine.jit import first_run
 
     if first_run():
-        typer.echo("First run on this machine: compiling once, at most a minute. Later runs start at once.", err=True)
+        typer.echo("First run on this machine: compiling once, one to two minutes. Later runs start at once.", err=True)
         from hipspine.warm_kernels import warm_all
 
         warm_all()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
 
 PARTS = ("loads", "poses")
 
@@ -58,7 +57,7 @@ def warm(part: str) -> None:
         names = tuple(marker.name for marker in model.markers)
         markers = Markers(names, time, np.zeros((len(time), len(names), 3)), 100.0)
         loaded, _ = with_reserves(model)
-        kinetics(loaded, Trial("tiny", markers), None, replace(motion), (), (), 2.0, lambda stage: None)
+        kinetics(loaded, Trial("tiny", markers), None, motion, (), (), 2.0, lambda stage: None)
 
 
 def tiny_model():

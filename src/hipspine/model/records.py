@@ -229,7 +229,11 @@ class TorqueActuator:
 
 @dataclass(frozen=True)
 class CoordinateLimitForce:
-    """A stop: stiffness (N·m/rad or N/m) beyond each limit (rad or m), eased in over `transition`, and damping."""
+    """A stop beyond each limit, eased in over `transition`, and damping.
+
+    In the file's own units, the one exception to SI in these records: degrees and N·m per degree (N·m·s per degree) for
+    a rotational coordinate, else m and N/m (rad for a coupled one). `mechanics.passive_forces.limit_force` converts.
+    """
 
     name: str
     coordinate: str
