@@ -354,4 +354,6 @@ def demo(folder: Path) -> Analysis:
     from hipspine.example import write_example
 
     example = write_example(Path(folder))
-    return analyse_trial(example.trial, model=example.model, forces=example.forces)
+    analysis = analyse_trial(example.trial, model=example.model, forces=example.forces)
+    told = ("This person and this movement are invented: the example shows the report, not anybody's loads.",)
+    return replace(analysis, provenance=replace(analysis.provenance, warnings=told + analysis.provenance.warnings))
